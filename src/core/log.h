@@ -1,0 +1,28 @@
+/* One line per event, to stderr (text) by default. Thread-safe. Format: time level component:
+ * message. A component is a static string such as "worker/push". A sink gets the line without time
+ * and level. */
+#ifndef CORE_LOG_H
+#define CORE_LOG_H
+
+#include <overhand/overhand.h>
+
+/* Send lines to `sink` instead of stderr. Call before threads start. NULL: stderr again. */
+void log_set_sink(overhand_log_cb sink, void *arg);
+/* Lines above this level are dropped. Any thread. */
+void log_set_level(enum overhand_log_level level);
+/* True when a line of this level would be written. */
+int log_enabled(enum overhand_log_level level);
+/* Write one line; use the macros. Lines are cut at 2000 bytes. */
+void log_write(enum overhand_log_level level, const char *component, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+#define log_error(component, ...) log_write(OVERHAND_LOG_ERROR, component, __VA_ARGS__)
+#define log_warn(component, ...)  log_write(OVERHAND_LOG_WARN, component, __VA_ARGS__)
+#define log_info(component, ...)  log_write(OVERHAND_LOG_INFO, component, __VA_ARGS__)
+#define log_debug(component, ...)                                                                  \
+    do {                                                                                           \
+        if (log_enabled(OVERHAND_LOG_DEBUG))                                                       \
+            log_write(OVERHAND_LOG_DEBUG, component, __VA_ARGS__);                                 \
+    } while (0)
+
+#endif
