@@ -1,0 +1,349 @@
+/* The master as peers see it.
+ *
+ *   accept -> HELLO fixes role and application -> requests, each looked up in one table: handler and roles that may call it
+ *
+ * A request that is unknown, not allowed for the role or malformed gets an ERROR reply, is counted and the connection lives on; a
+ * bad HELLO ends the connection. When a worker's connection breaks the worker counts as lost at once. */
+#include "master/master_server.h"
+
+#include <string.h>
+
+#include "core/log.h"
+#include "core/mem.h"
+#include "net/hello.h"
+
+enum { FORGET_INTERVAL_MS = 10000 };
+
+struct master_server {
+    struct master master;
+    struct net *net;
+    struct net_listener *listener; /* owned; NULL once closed */
+    struct list sessions;
+    unsigned n_sessions;
+    struct loop_timer forget;
+    master_server_close_cb closed; /* set: closing */
+    void *closed_arg;
+};
+
+struct session {
+    struct master_server *server;
+    struct rpc_conn *conn;
+    struct list node;
+    struct hello_peer peer;
+    bool greeted;
+    char worker_id[LIMIT_WORKER_ID_BYTES + 1]; /* of a worker that registered on this connection */
+    uint64_t incarnation;
+};
+
+static int session_on_header(struct rpc_conn *conn, struct rpc_frame *frame);
+static void session_on_frame(struct rpc_conn *conn, struct rpc_frame *frame);
+static void session_on_frame_dropped(struct rpc_conn *conn, struct rpc_frame *frame);
+static void session_on_closed(struct rpc_conn *conn, int status);
+static void master_server_on_listener_closed(struct net_listener *listener);
+static void master_server_finish_if_empty(struct master_server *server);
+
+static const struct rpc_events session_events = {.on_header = session_on_header,
+                                                 .on_frame = session_on_frame,
+                                                 .on_frame_dropped = session_on_frame_dropped,
+                                                 .on_closed = session_on_closed};
+
+static uint64_t master_server_now(struct master_server *server)
+{
+    return loop_now_ms(server->net->loop);
+}
+
+static void stream_on_closed(struct net_stream *stream)
+{
+}
+
+static void master_server_on_accept(struct net_listener *listener, struct net_stream *stream)
+{
+    struct master_server *server = listener->owner;
+    struct rpc_options options = {.accepted = true};
+    struct session *session;
+
+    if (server->closed != NULL || server->n_sessions >= LIMIT_CONNECTIONS) {
+        log_warn("master", "%s: refused, %u connections are open", stream->peer,
+                 server->n_sessions);
+        net_close(stream, stream_on_closed);
+        return;
+    }
+    session = mem_zalloc(sizeof *session);
+    session->server = server;
+    list_push_back(&server->sessions, &session->node);
+    server->n_sessions++;
+    session->conn = rpc_open(stream, &options, &session_events, session);
+}
+
+static void master_server_on_forget(struct loop_timer *timer)
+{
+    struct master_server *server = container_of(timer, struct master_server, forget);
+
+    master_forget(&server->master, master_server_now(server));
+    loop_timer_start(&server->forget, FORGET_INTERVAL_MS);
+}
+
+int master_server_open(struct net *net, const struct address *listen,
+                       const struct master_options *options, uint64_t seed,
+                       struct master_server **result)
+{
+    struct master_server *server = mem_zalloc(sizeof *server);
+    int rc;
+
+    server->net = net;
+    list_init(&server->sessions);
+    rc = net_listen(net, listen, master_server_on_accept, server, &server->listener);
+    if (rc != 0) {
+        mem_free(server);
+        return rc;
+    }
+    master_init(&server->master, options, seed, master_server_now(server));
+    loop_timer_init(&server->forget, net->loop, master_server_on_forget);
+    loop_timer_start(&server->forget, FORGET_INTERVAL_MS);
+    *result = server;
+    return 0;
+}
+
+uint16_t master_server_port(const struct master_server *server)
+{
+    return server->listener->port;
+}
+
+void master_server_close(struct master_server *server, master_server_close_cb closed, void *arg)
+{
+    struct list *node, *after;
+
+    ASSERT(server->closed == NULL);
+    server->closed = closed;
+    server->closed_arg = arg;
+    loop_timer_stop(&server->forget);
+    net_listener_close(server->listener, master_server_on_listener_closed);
+    list_for_each_safe (node, after, &server->sessions)
+        rpc_close(container_of(node, struct session, node)->conn, OVERHAND_E_CLOSED);
+}
+
+static void master_server_on_listener_closed(struct net_listener *listener)
+{
+    struct master_server *server = listener->owner;
+
+    server->listener = NULL;
+    master_server_finish_if_empty(server);
+}
+
+static void master_server_finish_if_empty(struct master_server *server)
+{
+    master_server_close_cb closed = server->closed;
+    void *arg = server->closed_arg;
+
+    if (closed == NULL || server->listener != NULL || !list_empty(&server->sessions))
+        return;
+    master_fini(&server->master);
+    mem_free(server);
+    closed(arg);
+}
+
+static void session_on_closed(struct rpc_conn *conn, int status)
+{
+    struct session *session = rpc_owner(conn);
+    struct master_server *server = session->server;
+
+    if (session->worker_id[0] != '\0' && server->closed == NULL)
+        master_on_disconnected(&server->master, session->worker_id, session->incarnation);
+    list_remove(&session->node);
+    server->n_sessions--;
+    mem_free(session);
+    master_server_finish_if_empty(server);
+}
+
+/* No request to a master has a body. */
+static int session_on_header(struct rpc_conn *conn, struct rpc_frame *frame)
+{
+    rpc_count_refused();
+    return OVERHAND_E_PROTOCOL;
+}
+
+static void session_on_frame_dropped(struct rpc_conn *conn, struct rpc_frame *frame)
+{
+}
+
+/* ---- requests: each gets a decoded message and must reply once ---- */
+
+static void session_on_register_worker(struct session *session, const struct frame *request,
+                                       ProtobufCMessage *base)
+{
+    Overhand__Wire__RegisterWorker *message = (Overhand__Wire__RegisterWorker *)base;
+    Overhand__Wire__HeartbeatReply reply = OVERHAND__WIRE__HEARTBEAT_REPLY__INIT;
+    struct master *master = &session->server->master;
+    int rc = master_on_register(master, message, master_server_now(session->server));
+
+    if (rc != 0) {
+        rpc_reply_error(session->conn, request, rc,
+                        "worker registration refused: id, host, port or "
+                        "shards are out of range, or too many workers");
+        return;
+    }
+    snprintf(session->worker_id, sizeof session->worker_id, "%s", message->worker->id);
+    session->incarnation = message->worker->incarnation;
+    reply.interval_ms = master->options.heartbeat_interval_ms;
+    rpc_reply(session->conn, request, &reply.base);
+}
+
+static void session_on_heartbeat(struct session *session, const struct frame *request,
+                                 ProtobufCMessage *base)
+{
+    Overhand__Wire__HeartbeatReply reply = OVERHAND__WIRE__HEARTBEAT_REPLY__INIT;
+    struct master *master = &session->server->master;
+    bool unknown;
+    int rc = master_on_heartbeat(master, (Overhand__Wire__Heartbeat *)base,
+                                 master_server_now(session->server), &unknown);
+
+    if (rc != 0) {
+        rpc_reply_error(session->conn, request, rc, "heartbeat has values out of range");
+        return;
+    }
+    reply.interval_ms = master->options.heartbeat_interval_ms;
+    reply.unknown = unknown;
+    rpc_reply(session->conn, request, &reply.base);
+}
+
+static void session_on_app(struct session *session, const struct frame *request,
+                           ProtobufCMessage *base)
+{
+    Overhand__Wire__AppReply reply = OVERHAND__WIRE__APP_REPLY__INIT;
+    struct master *master = &session->server->master;
+    uint64_t now_ms = master_server_now(session->server);
+    int rc = master_ready(master, now_ms);
+
+    if (rc == 0)
+        rc = master_on_app(master, session->peer.app_uid, session->peer.app_id, now_ms);
+    if (rc != 0) {
+        rpc_reply_error(session->conn, request, rc, "application %s cannot be registered: %s",
+                        session->peer.app_id, overhand_strerror(rc));
+        return;
+    }
+    reply.n_holders = master_holders(master, session->peer.app_uid, now_ms, &reply.holders);
+    reply.lease_ms = master->options.lease_ms;
+    reply.n_workers = master_n_alive(master, now_ms);
+    rpc_reply(session->conn, request, &reply.base);
+    mem_free(reply.holders);
+}
+
+static void session_on_register_shuffle(struct session *session, const struct frame *request,
+                                        ProtobufCMessage *base)
+{
+    Overhand__Wire__RegisterShuffle *message = (Overhand__Wire__RegisterShuffle *)base;
+    Overhand__Wire__Layout layout;
+    int rc = assign_layout(&session->server->master, session->peer.app_uid, message,
+                           master_server_now(session->server), &layout);
+
+    if (rc != 0) {
+        rpc_reply_error(session->conn, request, rc, "shuffle %u with %u partitions: %s",
+                        message->shuffle_id, message->n_partitions, overhand_strerror(rc));
+        return;
+    }
+    log_debug("master", "app %016llx shuffle %u: %u maps x %u partitions on %zu workers, %zu slots",
+              (unsigned long long)session->peer.app_uid, message->shuffle_id, message->n_maps,
+              message->n_partitions, layout.n_workers, layout.n_slot_worker);
+    rpc_reply(session->conn, request, &layout.base);
+    assign_layout_fini(&layout);
+}
+
+static void session_on_stand_in(struct session *session, const struct frame *request,
+                                ProtobufCMessage *base)
+{
+    Overhand__Wire__StandIn *message = (Overhand__Wire__StandIn *)base;
+    Overhand__Wire__StandInReply reply = OVERHAND__WIRE__STAND_IN_REPLY__INIT;
+    const Overhand__Wire__Worker *worker;
+    int rc = assign_stand_in(&session->server->master, session->peer.app_uid, message,
+                             master_server_now(session->server), &worker, &reply.shard);
+
+    if (rc != 0) {
+        rpc_reply_error(session->conn, request, rc, "no stand-in for slot %u of shuffle %u: %s",
+                        message->slot, message->shuffle_id, overhand_strerror(rc));
+        return;
+    }
+    reply.worker = (Overhand__Wire__Worker *)worker;
+    rpc_reply(session->conn, request, &reply.base);
+}
+
+static void session_on_list(struct session *session, const struct frame *request,
+                            ProtobufCMessage *base)
+{
+    Overhand__Wire__ListReply reply;
+    int rc = listing_make(&session->server->master, (Overhand__Wire__List *)base,
+                          master_server_now(session->server), &reply);
+
+    if (rc != 0) {
+        rpc_reply_error(session->conn, request, rc,
+                        "masters list workers, applications and shuffles; "
+                        "ask a worker for its partitions");
+        return;
+    }
+    rpc_reply(session->conn, request, &reply.base);
+    listing_fini(&reply);
+}
+
+/* ---- who may call what; what is not here is refused ---- */
+
+#define ROLE(name) (1u << OVERHAND__WIRE__ROLE__ROLE_##name)
+
+static const struct request_kind {
+    const ProtobufCMessageDescriptor *descriptor;
+    unsigned roles;
+    void (*handle)(struct session *session, const struct frame *request, ProtobufCMessage *message);
+} request_kinds[FRAME_TYPE_END] = {
+    [FRAME_REGISTER_WORKER] = {&overhand__wire__register_worker__descriptor, ROLE(WORKER),
+                               session_on_register_worker},
+    [FRAME_HEARTBEAT] = {&overhand__wire__heartbeat__descriptor, ROLE(WORKER),
+                         session_on_heartbeat},
+    [FRAME_REGISTER_APP] = {&overhand__wire__register_app__descriptor, ROLE(DRIVER),
+                            session_on_app},
+    [FRAME_RENEW_APP] = {&overhand__wire__renew_app__descriptor, ROLE(DRIVER), session_on_app},
+    [FRAME_REGISTER_SHUFFLE] = {&overhand__wire__register_shuffle__descriptor, ROLE(DRIVER),
+                                session_on_register_shuffle},
+    [FRAME_STAND_IN] = {&overhand__wire__stand_in__descriptor, ROLE(DRIVER) | ROLE(EXECUTOR),
+                        session_on_stand_in},
+    [FRAME_LIST] = {&overhand__wire__list__descriptor, ROLE(ADMIN), session_on_list},
+};
+
+static void session_greet(struct session *session, struct rpc_frame *frame)
+{
+    Overhand__Wire__HelloReply reply;
+    int rc = hello_accept(session->conn, frame, &session->peer, &reply);
+
+    if (rc != 0) {
+        rpc_close(session->conn, rc);
+        return;
+    }
+    session->greeted = true;
+    rpc_reply(session->conn, &frame->prefix, &reply.base);
+}
+
+static void session_on_frame(struct rpc_conn *conn, struct rpc_frame *frame)
+{
+    struct session *session = rpc_owner(conn);
+    const struct request_kind *kind = &request_kinds[frame->prefix.type];
+    ProtobufCMessage *message;
+
+    if (!session->greeted) {
+        session_greet(session, frame);
+        return;
+    }
+    if (kind->handle == NULL || (kind->roles & hello_role_bit(session->peer.role)) == 0) {
+        rpc_count_refused();
+        rpc_reply_error(conn, &frame->prefix, OVERHAND_E_DENIED,
+                        "a master takes no %s from role %s", frame_type_name(frame->prefix.type),
+                        hello_role_name(session->peer.role));
+        return;
+    }
+    message = protobuf_c_message_unpack(kind->descriptor, NULL, frame->prefix.header_length,
+                                        frame->header);
+    if (message == NULL) {
+        rpc_count_refused();
+        rpc_reply_error(conn, &frame->prefix, OVERHAND_E_PROTOCOL, "%s cannot be decoded",
+                        frame_type_name(frame->prefix.type));
+        return;
+    }
+    kind->handle(session, &frame->prefix, message);
+    protobuf_c_message_free_unpacked(message, NULL);
+}
