@@ -118,7 +118,7 @@ void master_server_close(struct master_server *server, master_server_close_cb cl
     server->closed_arg = arg;
     loop_timer_stop(&server->forget);
     net_listener_close(server->listener, master_server_on_listener_closed);
-    list_for_each_safe (node, after, &server->sessions)
+    list_for_each_safe(node, after, &server->sessions)
         rpc_close(container_of(node, struct session, node)->conn, OVERHAND_E_CLOSED);
 }
 
@@ -312,7 +312,7 @@ static void session_greet(struct session *session, struct rpc_frame *frame)
     int rc = hello_accept(session->conn, frame, &session->peer, &reply);
 
     if (rc != 0) {
-        rpc_close(session->conn, rc);
+        rpc_finish(session->conn, rc);
         return;
     }
     session->greeted = true;
