@@ -267,7 +267,8 @@ static void test_silent_draining_failed_and_disconnected_workers_get_nothing(voi
     fixture_beat(f, "w001", (struct beat){.incarnation = 101, .sequence = 1, .draining = true});
     fixture_beat(f, "w002", (struct beat){.incarnation = 102, .sequence = 1, .disk_failed = true});
     fixture_beat(f, "w003", (struct beat){.incarnation = 103, .sequence = 1});
-    master_on_disconnected(&f->master, "w003", 999); /* another incarnation's connection: no matter */
+    master_on_disconnected(&f->master, "w003",
+                           999); /* another incarnation's connection: no matter */
     master_on_disconnected(&f->master, "w003", 103);
     assert_int_equal(fixture_assign(f, 5000, 5000, &layout), 0);
     assert_int_equal(layout.n_workers, 1);
@@ -333,8 +334,10 @@ static void test_stand_ins_are_the_same_from_every_master_and_avoid_the_named(vo
         uint32_t shard_here, shard_there;
         request.slot = slot;
         request.n_avoid = 0;
-        assert_int_equal(assign_stand_in(&f->master, APP, &request, f->now_ms, &here, &shard_here), 0);
-        assert_int_equal(assign_stand_in(&other, APP, &request, f->now_ms, &there, &shard_there), 0);
+        assert_int_equal(assign_stand_in(&f->master, APP, &request, f->now_ms, &here, &shard_here),
+                         0);
+        assert_int_equal(assign_stand_in(&other, APP, &request, f->now_ms, &there, &shard_there),
+                         0);
         assert_string_equal(here->id, there->id);
         assert_int_equal(shard_here, shard_there);
         assert_true(shard_here < here->n_shards);
@@ -343,7 +346,8 @@ static void test_stand_ins_are_the_same_from_every_master_and_avoid_the_named(vo
         avoid[0] = here->id;
         request.avoid = avoid;
         request.n_avoid = 1;
-        assert_int_equal(assign_stand_in(&f->master, APP, &request, f->now_ms, &next, &shard_here), 0);
+        assert_int_equal(assign_stand_in(&f->master, APP, &request, f->now_ms, &next, &shard_here),
+                         0);
         assert_string_not_equal(next->id, here->id);
     }
     assert_in_range(n_different, 70, 99); /* spread over ten workers */
@@ -366,7 +370,8 @@ static void test_holders_are_the_workers_that_said_so(void **state)
 
     fixture_register_many(f, 3, NULL);
     fixture_beat(f, "w001", (struct beat){.incarnation = 101, .sequence = 1, .held_app = APP});
-    fixture_beat(f, "w002", (struct beat){.incarnation = 102, .sequence = 1, .held_app = OTHER_APP});
+    fixture_beat(f, "w002",
+                 (struct beat){.incarnation = 102, .sequence = 1, .held_app = OTHER_APP});
     assert_int_equal(master_holders(&f->master, APP, f->now_ms, &holders), 1);
     assert_string_equal(holders[0]->id, "w001");
     mem_free(holders);
@@ -382,8 +387,9 @@ static void test_lists_sum_what_workers_hold(void **state)
     assert_int_equal(master_on_app(&f->master, OTHER_APP, "idle", f->now_ms), 0);
     fixture_beat(f, "w000", (struct beat){.incarnation = 100, .sequence = 1, .held_app = APP});
     fixture_beat(f, "w001", (struct beat){.incarnation = 101, .sequence = 1, .held_app = APP});
-    fixture_beat(f, "w002",
-                 (struct beat){.incarnation = 102, .sequence = 1, .held_app = APP, .held_shuffle = 1});
+    fixture_beat(
+        f, "w002",
+        (struct beat){.incarnation = 102, .sequence = 1, .held_app = APP, .held_shuffle = 1});
 
     request.kind = OVERHAND__WIRE__LIST_KIND__LIST_WORKERS;
     assert_int_equal(listing_make(&f->master, &request, f->now_ms, &reply), 0);
