@@ -1,0 +1,94 @@
+#!/usr/bin/env bash
+#
+# Everything about the sources that a machine can judge. All checks run, whichever fail; the names of
+# those that failed come last, and the exit code is 1 when there is one.
+#
+# Usage: HELM=helm scripts/check.sh BUILD_DIRECTORY
+set -euo pipefail
+
+build=$1
+chart=deploy/helm/overhand
+failed=()
+
+# The C sources of ours, one on each line.
+c_sources() {
+    find src include tests bench -name '*.[ch]' | sort
+}
+
+# Those that the build compiles (fuzzers, say, belong to another preset).
+compiled_sources() {
+    python3 - "$build/compile_commands.json" <<'EOF'
+import json, os, sys
+
+with open(sys.argv[1]) as commands:
+    files = {os.path.relpath(entry["file"]) for entry in json.load(commands)}
+ours = ("src/", "tests/", "bench/")
+print("\n".join(sorted(file for file in files if file.startswith(ours))))
+EOF
+}
+
+check_format() {
+    c_sources | xargs clang-format --dry-run --Werror
+}
+
+check_tidy() {
+    compiled_sources | xargs -P "$(nproc)" -n 1 scripts/tidy.sh "$build"
+}
+
+check_includes() {
+    scripts/check_includes.py
+}
+
+check_headers() {
+    scripts/check_headers.py
+}
+
+# Unfinished work has no place in the tree. The words are split so that this line is not found.
+check_words() {
+    ! grep -rnwE 'TO''DO|FIX''ME' --exclude-dir={.git,build,target} .
+}
+
+check_configuration() {
+    diff -u docs/CONFIGURATION.md <(scripts/configuration_md.sh "$build")
+}
+
+check_shell() {
+    shellcheck -x dev .ci/run scripts/*.sh
+}
+
+check_chart() {
+    local values
+    [ -f "$chart/Chart.yaml" ] || {
+        echo "no chart at $chart"
+        return 1
+    }
+    "$HELM" lint --strict "$chart" || return 1
+    for values in "$chart"/ci/*.yaml; do
+        "$HELM" lint --strict --quiet -f "$values" "$chart" || return 1
+        "$HELM" template overhand "$chart" -f "$values" >/dev/null || return 1
+    done
+}
+
+run() {
+    local name=$1 log
+    log=$(mktemp)
+    SECONDS=0
+    printf '%-14s ' "$name"
+    if "check_$name" >"$log" 2>&1; then
+        echo "ok (${SECONDS}s)"
+    else
+        echo "FAILED (${SECONDS}s)"
+        cat "$log"
+        failed+=("$name")
+    fi
+    rm "$log"
+}
+
+for name in format includes headers words configuration shell chart tidy; do
+    run "$name"
+done
+if [ "${#failed[@]}" -gt 0 ]; then
+    echo "failed: ${failed[*]}"
+    exit 1
+fi
+echo "all checks passed"

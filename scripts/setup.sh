@@ -1,0 +1,138 @@
+# shellcheck shell=bash
+#
+# Everything a fresh Debian 12 machine lacks: packages, Spark distributions, static libraries, helm.
+#
+# Sourced by `dev` and by the scripts it calls, from the top of the tree. Each function looks first
+# whether its work is done, so that the whole takes a fraction of a second when nothing is missing,
+# and moves finished things into the cache in one step, so that an interrupted run leaves no halves.
+
+# shellcheck source=scripts/versions.sh
+source scripts/versions.sh
+
+export OVERHAND_CACHE=${OVERHAND_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/overhand}
+STATIC_DIR=$OVERHAND_CACHE/static-$STATIC_DEPS_VERSION
+HELM_DIR=$OVERHAND_CACHE/helm-$HELM_VERSION
+
+say() {
+    echo "== $*" >&2
+}
+
+die() {
+    echo "dev: $*" >&2
+    exit 1
+}
+
+# Run a command as root: directly, or through sudo.
+as_root() {
+    if [ "$(id -u)" -eq 0 ]; then
+        "$@"
+    elif command -v sudo >/dev/null; then
+        sudo "$@"
+    else
+        die "need root (or sudo) to run: $*"
+    fi
+}
+
+# The packages of the list that are not installed.
+missing_packages() {
+    comm -23 <(printf '%s\n' "$@" | sort -u) \
+        <(dpkg-query -W -f '${db:Status-Status} ${Package}\n' | sed -n 's/^installed //p' | sort -u)
+}
+
+setup_packages() {
+    local missing
+    command -v dpkg-query >/dev/null || die "set-up needs Debian 12 (no dpkg here)"
+    mapfile -t missing < <(missing_packages "$@")
+    [ "${#missing[@]}" -gt 0 ] || return 0
+    say "installing packages: ${missing[*]}"
+    # A fresh openjdk wants the directories of manual pages that slim images leave out.
+    as_root mkdir -p /usr/share/man/man1
+    if [ -z "${packages_updated:-}" ]; then
+        as_root apt-get -q update || die "apt-get update failed"
+        packages_updated=yes
+    fi
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get -q install -y --no-install-recommends \
+        "${missing[@]}" || die "could not install: ${missing[*]}"
+}
+
+# Where a Spark distribution lies: its SPARK_HOME, with bin/, sbin/ and jars/.
+spark_home() {
+    echo "$OVERHAND_CACHE/spark-$1/deps"
+}
+
+# Spark as PyPI has it: the source distribution of pyspark holds the whole of it below deps/.
+setup_spark() {
+    local version=$1 dir=$OVERHAND_CACHE/spark-$1 new=$OVERHAND_CACHE/spark-$1.new
+    [ ! -x "$dir/deps/bin/spark-submit" ] || return 0
+    say "fetching Spark $version"
+    rm -rf "$new" "$dir"
+    mkdir -p "$new"
+    python3 -m pip download --quiet --no-deps --no-binary :all: --dest "$new" "pyspark==$version" ||
+        die "could not fetch pyspark $version from PyPI"
+    tar -xzf "$new"/pyspark-*.tar.gz -C "$new" --strip-components 1
+    rm "$new"/pyspark-*.tar.gz
+    [ -x "$new/deps/bin/spark-submit" ] || chmod -R a+rx "$new/deps/bin" "$new/deps/sbin"
+    mv "$new" "$dir"
+}
+
+setup_static_deps() {
+    [ ! -f "$STATIC_DIR/lib/libzstd.a" ] || return 0
+    say "building position independent libuv and zstd"
+    mkdir -p "$OVERHAND_CACHE"
+    scripts/static-deps.sh "$STATIC_DIR"
+}
+
+# Helm comes from the Go module proxy, which checks what it serves against the public checksums.
+setup_helm() {
+    [ ! -x "$HELM_DIR/bin/helm" ] || return 0
+    command -v go >/dev/null || setup_packages golang-go
+    say "building helm $HELM_VERSION"
+    GOBIN=$HELM_DIR.new/bin go install "helm.sh/helm/v3/cmd/helm@$HELM_VERSION" ||
+        die "could not build helm"
+    mv "$HELM_DIR.new" "$HELM_DIR"
+}
+
+# Java 17, whichever other Java the machine prefers.
+use_java() {
+    JAVA_HOME=/usr/lib/jvm/java-17-openjdk-$(dpkg --print-architecture)
+    export JAVA_HOME PATH=$JAVA_HOME/bin:$PATH
+}
+
+# One set-up of the cache at a time: several may start at once on one machine.
+cache_lock() {
+    mkdir -p "$OVERHAND_CACHE"
+    exec {cache_lock_fd}>"$OVERHAND_CACHE/lock"
+    flock "$cache_lock_fd"
+}
+
+cache_unlock() {
+    exec {cache_lock_fd}>&-
+}
+
+# What building and the demo need.
+setup_build() {
+    setup_packages "${BUILD_PACKAGES[@]}"
+    cache_lock
+    setup_static_deps
+    setup_spark "$SPARK_DEMO_VERSION"
+    cache_unlock
+    use_java
+}
+
+# What the tests need on top.
+setup_spark_versions() {
+    local version
+    cache_lock
+    for version in "${SPARK_TEST_VERSIONS[@]}"; do
+        setup_spark "$version"
+    done
+    cache_unlock
+}
+
+# What `./dev check` needs on top.
+setup_check() {
+    setup_packages "${CHECK_PACKAGES[@]}"
+    cache_lock
+    setup_helm
+    cache_unlock
+}

@@ -1,0 +1,23 @@
+# shellcheck shell=bash disable=SC2034  # sourced: the variables are used by the other scripts
+#
+# Every version of what comes from outside, in one place.
+
+# Spark distributions, taken from PyPI: the demo runs on the first, the tests on all of TEST.
+SPARK_DEMO_VERSION=3.5.9
+SPARK_TEST_VERSIONS=(3.5.9 4.3.0)
+
+# Debian source packages rebuilt as position independent archives (scripts/static-deps.sh).
+# Raise the number when the list or the way of building changes; it names the directory in the cache.
+STATIC_DEPS_VERSION=1
+
+# Helm, for `./dev check`. The newest line that the Go 1.19 of Debian 12 can build.
+HELM_VERSION=v3.12.3
+
+# Debian packages: to build and test; and what only `./dev check` needs on top.
+BUILD_PACKAGES=(
+    build-essential cmake ninja-build pkg-config clang libclang-rt-14-dev llvm dpkg-dev
+    libuv1-dev libprotobuf-c-dev protobuf-c-compiler liburing-dev liblz4-dev libzstd-dev
+    libyaml-dev libcmocka-dev uthash-dev libjansson-dev
+    openjdk-17-jdk-headless maven python3 python3-pip iproute2 util-linux ca-certificates
+)
+CHECK_PACKAGES=(clang-format clang-tidy shellcheck)
