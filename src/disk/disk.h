@@ -2,8 +2,8 @@
  * (disk_uring.h), threads (disk_threads.h) and the simulation's. One instance per shard.
  *
  * A short transfer is continued inside, so an operation moved all its bytes or failed. System codes
- * are translated below this line: NO_SPACE, IO, NOT_FOUND, EXISTS, DENIED, TOO_BIG (file size limit,
- * the process must ignore SIGXFSZ), NO_MEMORY (descriptors, kernel memory). */
+ * are translated below this line: NO_SPACE, IO, NOT_FOUND, EXISTS, DENIED, TOO_BIG (file size
+ * limit, the process must ignore SIGXFSZ), NO_MEMORY (descriptors, kernel memory). */
 #ifndef DISK_DISK_H
 #define DISK_DISK_H
 
@@ -30,9 +30,9 @@ struct disk_dir {
 struct disk_file {
     struct disk_dir *dir;
     char name[DISK_NAME_BYTES];
-    int fd;          /* -1: not open */
-    bool name_synced; /* false until the first good sync of a file we created */
-    void *backend;   /* simulation */
+    int fd;           /* -1: not open */
+    bool name_synced; /* false from each open until the first good sync */
+    void *backend;    /* simulation */
 };
 
 enum disk_kind { DISK_OPEN, DISK_WRITE, DISK_READ, DISK_SYNC, DISK_CLOSE, DISK_UNLINK };
@@ -59,13 +59,14 @@ struct disk_op {
 
 /* Flags of disk_open. 0: an existing file, for reading and writing. */
 enum {
-    DISK_CREATE = 1,    /* a new file, for reading and writing; OVERHAND_E_EXISTS when it is there */
+    DISK_CREATE = 1, /* a new file, for reading and writing; OVERHAND_E_EXISTS when it is there */
     DISK_READ_ONLY = 2, /* an existing file */
 };
 
+/* What an implementation brings. */
 struct disk_ops {
     void (*start)(struct disk *disk, struct disk_op *op);
-    int (*dir_open)(struct disk *disk, const char *path, bool direct, struct disk_dir *dir);
+    int (*dir_open)(struct disk *disk, struct disk_dir *dir); /* path and direct are set */
     void (*dir_close)(struct disk *disk, struct disk_dir *dir);
     int (*list)(struct disk *disk, struct disk_dir *dir, disk_list_cb name, void *arg);
     int (*space)(struct disk *disk, struct disk_dir *dir, uint64_t *total_bytes,
@@ -82,8 +83,8 @@ struct disk {
 };
 
 /* Open or create a directory for data and prove it writable (creates its last component with mode
- * 0700; `direct` falls back to buffered where the file system refuses O_DIRECT). A failure is logged
- * with path and reason. Blocks: start-up only.
+ * 0700; `direct` falls back to buffered where the file system refuses O_DIRECT). A failure is
+ * logged with path and reason. Blocks: start-up only.
  * Returns: 0, OVERHAND_E_INVALID (not a directory), DENIED, NO_SPACE, NOT_FOUND (no parent), IO. */
 MUST_CHECK int disk_dir_open(struct disk *disk, const char *path, bool direct,
                              struct disk_dir *dir);
@@ -95,7 +96,7 @@ MUST_CHECK int disk_list(struct disk *disk, struct disk_dir *dir, disk_list_cb n
 MUST_CHECK int disk_space(struct disk *disk, struct disk_dir *dir, uint64_t *total_bytes,
                           uint64_t *free_bytes);
 /* The size of a file that need not be open, and `len` of its bytes (0: the size alone). Blocks:
- * start-up only. Returns: 0, OVERHAND_E_NOT_FOUND, OVERHAND_E_IO (also when the file is shorter). */
+ * start-up only. Returns: 0, OVERHAND_E_NOT_FOUND, OVERHAND_E_IO (or the file is shorter). */
 MUST_CHECK int disk_peek(struct disk *disk, struct disk_dir *dir, const char *name, void *buffer,
                          size_t len, uint64_t offset, uint64_t *file_bytes);
 
@@ -106,15 +107,15 @@ MUST_CHECK int disk_peek(struct disk *disk, struct disk_dir *dir, const char *na
 void disk_open(struct disk *disk, struct disk_op *op, struct disk_file *file, struct disk_dir *dir,
                const char *name, int flags, disk_op_cb done);
 /* Write iov (array copied, bytes borrowed until done) at offset; not 0 bytes. With dir->direct:
- * addresses, lengths and offset are multiples of DISK_ALIGN. After an error any part may be there. */
+ * addresses, lengths and offset are multiples of DISK_ALIGN. An error may leave any part of it. */
 void disk_write(struct disk *disk, struct disk_op *op, struct disk_file *file,
                 const struct iovec *iov, int n_iov, uint64_t offset, disk_op_cb done);
 /* Read `len` > 0 bytes at offset into `buffer` (same alignment rule; a read that meets the end of
  * file fails with OVERHAND_E_IO). */
 void disk_read(struct disk *disk, struct disk_op *op, struct disk_file *file, void *buffer,
                size_t len, uint64_t offset, disk_op_cb done);
-/* fdatasync: every write that was done before this call survives a power cut, and so does the file's
- * name. After an error the file must be taken as lost (never retry a sync). */
+/* fdatasync: every write that was done before this call survives a power cut, and so does the
+ * file's name. After an error the file must be taken as lost (never retry a sync). */
 void disk_sync(struct disk *disk, struct disk_op *op, struct disk_file *file, disk_op_cb done);
 /* Close; the file may be freed in `done`. No other operation of it may be under way. The file is
  * closed also when the status is an error. */
@@ -125,6 +126,8 @@ void disk_unlink(struct disk *disk, struct disk_op *op, struct disk_file *file, 
 /* Free the instance; no operation may be under way. */
 void disk_free(struct disk *disk);
 
+/* For implementations: a flag of DISK_SYNC operations, the file's name is to be synced too. */
+enum { DISK_SYNC_NAME = 1 };
 /* For implementations: one operation ends. Runs its `done`, which may free operation and disk. */
 void disk_op_finish(struct disk_op *op, int status);
 /* For implementations: account for `n` more bytes of a read or write. True when it is complete. */

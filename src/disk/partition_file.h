@@ -78,9 +78,9 @@ struct run_place {
 struct footer {
     struct partition_file_id id;
     uint64_t file_offset;
-    const uint8_t *runs;   /* encoded rows, inside the decoded bytes; footer_run reads one */
+    const uint8_t *runs; /* encoded rows, inside the decoded bytes; footer_run reads one */
     uint32_t n_runs;
-    const char *app_id;    /* app_id_bytes of them, not terminated, inside the decoded bytes */
+    const char *app_id; /* app_id_bytes of them, not terminated, inside the decoded bytes */
     uint32_t app_id_bytes;
 };
 
@@ -128,7 +128,7 @@ MUST_CHECK int partition_file_parse_name(const char *name, struct partition_file
  * Runs stand in the order of the file. */
 struct partition_file_scan {
     struct partition_file_id id;
-    char *app_id;                     /* "" without footer */
+    char *app_id; /* "" without footer */
     struct run_place *runs;
     struct run_index_entry **indexes; /* per run */
     uint32_t n_runs;
@@ -146,9 +146,9 @@ struct partition_file_source {
 };
 
 /* Read a file's runs with plain blocking reads (start-up, CLI): footer if there is one, run headers
- * otherwise. With verify_blocks every block's checksum is checked too; a run with a bad block counts
- * as torn (torn_status = OVERHAND_E_CHECKSUM). After a crash only verify_blocks tells a whole run
- * from one whose data never arrived.
+ * otherwise. With verify_blocks every block's checksum is checked too; a run with a bad block
+ * counts as torn (torn_status = OVERHAND_E_CHECKSUM). After a crash only verify_blocks tells a
+ * whole run from one whose data never arrived.
  * Returns: 0 (whatever was found, even nothing), OVERHAND_E_NOT_FOUND, OVERHAND_E_IO,
  * OVERHAND_E_INVALID (name is not a partition file's). On an error there is nothing to free. */
 MUST_CHECK int partition_file_scan(int dir_fd, const char *name, bool verify_blocks,

@@ -1,5 +1,6 @@
-/* The event loop: timers, tasks, file descriptors to watch, and the clock. Two implementations: loop_uv.h (libuv, one thread each)
- * and the simulation's (virtual time, one thread for all). Everything runs on the loop's thread unless said. */
+/* The event loop: timers, tasks, file descriptors to watch, and the clock. Two implementations:
+ * loop_uv.h (libuv, one thread each) and the simulation's (virtual time, one thread for all).
+ * Everything runs on the loop's thread unless said. */
 #ifndef NET_LOOP_H
 #define NET_LOOP_H
 
@@ -29,11 +30,12 @@ struct loop_timer {
     struct loop *loop;
     loop_timer_cb fire;
     uint64_t due_ns;
-    uint64_t order;      /* of starts, to fire equal times in order */
-    int heap_index;      /* -1: not running */
+    uint64_t order; /* of starts, to fire equal times in order */
+    int heap_index; /* -1: not running */
 };
 
-/* Calls back while a file descriptor is readable. Embedded; stop before freeing or closing the descriptor. */
+/* Calls back while a file descriptor is readable. Embedded; stop before freeing or closing the
+ * descriptor. */
 struct loop_watch {
     struct loop *loop;
     loop_watch_cb ready;
@@ -65,9 +67,11 @@ uint64_t loop_now_ms(struct loop *loop);
 
 /* Prepare a task. */
 void loop_task_init(struct loop_task *task, loop_task_cb run);
-/* Run `task` on the loop's thread soon. Thread: any. The task may be posted again once it has begun to run. */
+/* Run `task` on the loop's thread soon. Thread: any. The task may be posted again once it has
+ * begun to run. */
 void loop_post(struct loop *loop, struct loop_task *task);
-/* Run `task` at the end of this turn, before the loop waits. Nothing happens when it is deferred already. */
+/* Run `task` at the end of this turn, before the loop waits. Nothing happens when it is deferred
+ * already. */
 void loop_defer(struct loop *loop, struct loop_task *task);
 /* Take a deferred task back. Nothing happens when it is not deferred. Not for posted tasks. */
 void loop_defer_cancel(struct loop_task *task);
@@ -81,7 +85,8 @@ void loop_timer_stop(struct loop_timer *timer);
 /* True between start and fire or stop. */
 bool loop_timer_running(const struct loop_timer *timer);
 
-/* Call `ready` whenever fd is readable (level-triggered). Returns: 0, OVERHAND_E_UNSUPPORTED (simulation). */
+/* Call `ready` whenever fd is readable (level-triggered). Returns: 0, OVERHAND_E_UNSUPPORTED
+ * (simulation). */
 MUST_CHECK int loop_watch_start(struct loop_watch *watch, struct loop *loop, int fd,
                                 loop_watch_cb ready);
 /* No more calls. Nothing happens when it is not watching. */
@@ -92,7 +97,8 @@ void loop_base_init(struct loop *loop, const struct loop_ops *ops);
 void loop_base_fini(struct loop *loop);
 /* For implementations: when the next timer is due, UINT64_MAX when none runs. */
 uint64_t loop_base_next_due_ns(const struct loop *loop);
-/* For implementations: fire what is due at `now_ns`; run the deferred tasks (also those they defer). */
+/* For implementations: fire what is due at `now_ns`; run the deferred tasks (also those they
+ * defer). */
 void loop_base_fire(struct loop *loop, uint64_t now_ns);
 void loop_base_run_deferred(struct loop *loop);
 

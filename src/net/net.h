@@ -1,5 +1,6 @@
-/* The network seam: byte streams on a loop. Two implementations: TCP on libuv (net_uv.h) and the simulation's.
- * System codes are translated here and go no further. Every callback runs on the loop, never before the call that asked for it has returned. */
+/* The network seam: byte streams on a loop. Two implementations: TCP on libuv (net_uv.h) and the
+ * simulation's. System codes are translated in them and go no further. Every callback runs on the
+ * loop, never before the call that asked for it has returned. */
 #ifndef NET_NET_H
 #define NET_NET_H
 
@@ -21,7 +22,8 @@ struct net_stream_events {
     size_t (*on_space)(struct net_stream *stream, uint8_t **buffer);
     /* `len` > 0 bytes arrived in the buffer given last. May close the stream. */
     void (*on_read)(struct net_stream *stream, size_t len);
-    /* The stream is broken or the peer ended it (OVERHAND_E_DISCONNECTED): nothing more will be read. The owner closes it. */
+    /* The stream is broken or the peer ended it (OVERHAND_E_DISCONNECTED): nothing more will be
+     * read. Told while reading is started. The owner closes the stream. */
     void (*on_error)(struct net_stream *stream, int status);
 };
 
@@ -46,11 +48,12 @@ struct net_listener {
     uint16_t port; /* the bound one */
 };
 
-/* One write; embedded by the owner, must stay alive until `done`. */
+/* One write; embedded by the owner, must stay alive until `done`, which the owner sets. */
 struct net_write {
     net_write_cb done;
     struct net_stream *stream;
-    void *backend; /* the implementation's */
+    struct list node; /* the implementation's */
+    int status;       /* the implementation's */
 };
 
 /* A stream between two loops: what net_detach gives and net_adopt takes. */
@@ -70,6 +73,7 @@ struct net_ops {
     void (*read_stop)(struct net_stream *stream);
     void (*write)(struct net_stream *stream, struct net_write *write, const struct iovec *iov,
                   int n_iov);
+    size_t (*unsent_bytes)(struct net_stream *stream);
     void (*close)(struct net_stream *stream, net_close_cb closed);
     int (*detach)(struct net_stream *stream, struct net_handoff *handoff);
     int (*adopt)(struct net *net, const struct net_handoff *handoff, void *owner,
@@ -81,15 +85,19 @@ struct net {
     struct loop *loop;
 };
 
-/* Accept streams at an address (port 0: any free one). Accepted streams belong to the callback's code; reading is not started.
- * Returns: 0, OVERHAND_E_EXISTS (port taken), OVERHAND_E_CONNECT (no such address), OVERHAND_E_DENIED. */
+/* Accept streams at an address (port 0: any free one). Accepted streams belong to the callback's
+ * code; reading is not started.
+ * Returns: 0, OVERHAND_E_EXISTS (port taken), OVERHAND_E_CONNECT (no such address),
+ *          OVERHAND_E_DENIED, OVERHAND_E_NO_MEMORY (no descriptors left). */
 MUST_CHECK int net_listen(struct net *net, const struct address *address, net_accept_cb accepted,
                           void *owner, struct net_listener **listener);
-/* Stop accepting; frees the listener, then calls back. */
+/* Stop accepting, call back, then free the listener. Call once. */
 void net_listener_close(struct net_listener *listener, net_listener_close_cb closed);
 
-/* Connect; names are resolved. `connected` runs exactly once with 0, OVERHAND_E_CONNECT, OVERHAND_E_TIMEOUT or, after
- * net_close, OVERHAND_E_CLOSED (before the close callback). The owner closes the stream in every case. Cannot be refused once it returned 0. */
+/* Connect; names are resolved, and their addresses tried in turn. `connected` runs exactly once
+ * with 0, OVERHAND_E_CONNECT, OVERHAND_E_TIMEOUT or, after net_close, OVERHAND_E_CLOSED (before the
+ * close callback). The owner closes the stream in every case.
+ * Returns: 0, OVERHAND_E_NO_MEMORY (out of descriptors or threads). */
 MUST_CHECK int net_connect(struct net *net, const struct address *address, uint32_t timeout_ms,
                            net_connect_cb connected, void *owner, struct net_stream **stream);
 
@@ -98,18 +106,24 @@ void net_read_start(struct net_stream *stream);
 /* Deliver nothing until net_read_start: back-pressure for this stream alone. */
 void net_read_stop(struct net_stream *stream);
 
-/* Write all of `iov` (copied array, borrowed bytes: they stay until `write->done`). In order with other writes. `done`
- * runs exactly once: 0 = handed to the system whole; OVERHAND_E_CLOSED after net_close. */
+/* Write all of `iov` (copied array, borrowed bytes: they stay until `write->done`). In order with
+ * other writes. `done` runs exactly once: 0 = handed to the system whole; OVERHAND_E_CLOSED after
+ * net_close; or why the stream broke. */
 void net_write(struct net_stream *stream, struct net_write *write, const struct iovec *iov,
                int n_iov);
+/* Bytes of writes that the system has not yet taken. */
+size_t net_unsent_bytes(struct net_stream *stream);
 
-/* Close: pending writes and connects finish with OVERHAND_E_CLOSED, then `closed` runs and the stream is freed. Call once. */
+/* Close: pending writes and connects finish with OVERHAND_E_CLOSED, then `closed` runs and the
+ * stream is freed. Call once. */
 void net_close(struct net_stream *stream, net_close_cb closed);
 
-/* Take the connection out of a stream to give it to another loop: no write may be pending, reading must be stopped. The
- * stream must still be closed with net_close. Returns: 0 or what the system said. */
+/* Take the connection out of a stream to give it to another loop: no write may be pending, reading
+ * must be stopped. The stream must still be closed with net_close.
+ * Returns: 0, OVERHAND_E_NO_MEMORY (no descriptors left). */
 MUST_CHECK int net_detach(struct net_stream *stream, struct net_handoff *handoff);
-/* Make a stream of a detached connection on this net's loop. On error the connection is closed. */
+/* Make a stream of a detached connection on this net's loop. On error the connection is closed.
+ * Returns: 0 or what the system said. */
 MUST_CHECK int net_adopt(struct net *net, const struct net_handoff *handoff, void *owner,
                          struct net_stream **stream);
 

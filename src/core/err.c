@@ -1,0 +1,149 @@
+/* Names, texts and retriability of every error code, from one table.
+ *
+ * The table is indexed by -code, so a code is found without a search; a number outside of it is
+ * answered with "OVERHAND_E_UNKNOWN" and is never retriable. */
+#include "core/err.h"
+
+#include <errno.h>
+#include <stddef.h>
+
+struct err_entry {
+    const char *name;
+    const char *text;
+    bool retriable; /* the same request may succeed elsewhere or later */
+};
+
+#define ERR_ROW(code, retriable, text) [-(code)] = {#code, text, retriable}
+
+static const struct err_entry err_table[] = {
+    ERR_ROW(OVERHAND_OK, false, "success"),
+    ERR_ROW(OVERHAND_E_AGAIN, true, "time was up before anything could be done; call again"),
+    ERR_ROW(OVERHAND_E_INVALID, false, "an argument is outside its documented range"),
+    ERR_ROW(OVERHAND_E_CLOSED, false, "the handle or connection is closing"),
+    ERR_ROW(OVERHAND_E_CONNECT, true, "cannot connect: refused, unreachable or unknown host"),
+    ERR_ROW(OVERHAND_E_DISCONNECTED, true, "the connection broke while something was under way"),
+    ERR_ROW(OVERHAND_E_TIMEOUT, true, "the peer made no progress within its deadline"),
+    ERR_ROW(OVERHAND_E_PROTOCOL, false, "the peer sent what the protocol does not allow"),
+    ERR_ROW(OVERHAND_E_VERSION, false, "no protocol version in common"),
+    ERR_ROW(OVERHAND_E_TOO_BIG, false, "a length is above its limit"),
+    ERR_ROW(OVERHAND_E_CHECKSUM, false, "bytes do not match their checksum"),
+    ERR_ROW(OVERHAND_E_NO_MASTER, true, "no master of the list answered"),
+    ERR_ROW(OVERHAND_E_NOT_READY, true, "this master has not heard the workers yet"),
+    ERR_ROW(OVERHAND_E_NO_WORKERS, true, "no worker can take data now"),
+    ERR_ROW(OVERHAND_E_UNKNOWN_APP, false, "the application is unknown here or its lease expired"),
+    ERR_ROW(OVERHAND_E_UNKNOWN_SHUFFLE, false, "nothing is known of this shuffle or partition"),
+    ERR_ROW(OVERHAND_E_EXPIRED, false, "the data was here and has been deleted"),
+    ERR_ROW(OVERHAND_E_INCARNATION, false, "the worker was restarted and may have lost data"),
+    ERR_ROW(OVERHAND_E_BUSY, true, "out of memory for now; wait for credit"),
+    ERR_ROW(OVERHAND_E_NO_SPACE, true, "disks are full; use a stand-in"),
+    ERR_ROW(OVERHAND_E_DRAINING, true, "the worker takes no new data; use a stand-in"),
+    ERR_ROW(OVERHAND_E_IO, true, "a disk failed"),
+    ERR_ROW(OVERHAND_E_LOST, false, "expected blocks are nowhere; recompute them"),
+    ERR_ROW(OVERHAND_E_NO_MEMORY, true, "a bounded pool refused"),
+    ERR_ROW(OVERHAND_E_DENIED, false, "this role may not do that"),
+    ERR_ROW(OVERHAND_E_UNSUPPORTED, false, "unknown message type or feature"),
+    ERR_ROW(OVERHAND_E_CONFIG, false, "bad configuration"),
+    ERR_ROW(OVERHAND_E_INTERNAL, false, "a defect in Overhand itself"),
+    ERR_ROW(OVERHAND_E_EXISTS, false, "it is there already"),
+    ERR_ROW(OVERHAND_E_NOT_FOUND, false, "a file or named thing is not there"),
+};
+
+static const struct err_entry err_end = {"OVERHAND_END", "every expected block was delivered",
+                                         false};
+static const struct err_entry err_unknown = {"OVERHAND_E_UNKNOWN", "unknown error code", false};
+
+static const struct err_entry *err_find(int code)
+{
+    int n_entries = (int)(sizeof err_table / sizeof err_table[0]);
+
+    if (code == OVERHAND_END)
+        return &err_end;
+    if (code > 0 || code <= -n_entries)
+        return &err_unknown;
+    return &err_table[-code];
+}
+
+const char *overhand_error_name(int code)
+{
+    return err_find(code)->name;
+}
+
+const char *overhand_strerror(int code)
+{
+    return err_find(code)->text;
+}
+
+bool err_is_retriable(int code)
+{
+    return err_find(code)->retriable;
+}
+
+int err_from_errno(int errnum)
+{
+    switch (errnum) {
+    case 0:
+        return OVERHAND_OK;
+    case EAGAIN:
+    case EINTR:
+        return OVERHAND_E_AGAIN;
+    case EINVAL:
+    case EBADF:
+    case ENAMETOOLONG:
+    case ENOTDIR:
+    case EISDIR:
+    case ENOTSOCK:
+        return OVERHAND_E_INVALID;
+    case ECANCELED:
+        return OVERHAND_E_CLOSED;
+    case ECONNREFUSED:
+    case EHOSTUNREACH:
+    case ENETUNREACH:
+    case EHOSTDOWN:
+    case ENETDOWN:
+    case EADDRNOTAVAIL:
+    case EAFNOSUPPORT:
+        return OVERHAND_E_CONNECT;
+    case ECONNRESET:
+    case ECONNABORTED:
+    case EPIPE:
+    case ENOTCONN:
+        return OVERHAND_E_DISCONNECTED;
+    case ETIMEDOUT:
+        return OVERHAND_E_TIMEOUT;
+    case EFBIG:
+    case EOVERFLOW:
+    case EMSGSIZE:
+        return OVERHAND_E_TOO_BIG;
+    case ENOSPC:
+    case EDQUOT:
+        return OVERHAND_E_NO_SPACE;
+    case ENOMEM:
+    case ENOBUFS:
+    case EMFILE:
+    case ENFILE:
+        return OVERHAND_E_NO_MEMORY;
+    case EACCES:
+    case EPERM:
+    case EROFS:
+        return OVERHAND_E_DENIED;
+    case ENOSYS:
+    case EOPNOTSUPP:
+    case EPROTONOSUPPORT:
+        return OVERHAND_E_UNSUPPORTED;
+    case EEXIST:
+    case EADDRINUSE:
+        return OVERHAND_E_EXISTS;
+    case ENOENT:
+    case ESRCH:
+    case ENXIO:
+        return OVERHAND_E_NOT_FOUND;
+    default:
+        return OVERHAND_E_IO; /* EIO and whatever else a device may invent */
+    }
+}
+
+_Noreturn void err_assert_failed(const char *condition, const char *file, int line)
+{
+    fprintf(stderr, "overhand: broken promise at %s:%d: %s\n", file, line, condition);
+    abort();
+}
