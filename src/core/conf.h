@@ -44,10 +44,10 @@ struct conf;
 struct conf_key {
     const char *name; /* "disk.run_bytes"; nested maps in YAML */
     enum conf_type type;
+    uint16_t default_port;                    /* of addresses that name none; 0: they must */
     size_t offset;                            /* of the field in the daemon's struct */
     uint64_t min, max;                        /* max 0: no bound */
     const char *choices;                      /* "auto|on|off" */
-    uint16_t default_port;                    /* of addresses that name none; 0: they must */
     const char *initial;                      /* the default; NULL: derived */
     char *(*derive)(const struct conf *conf); /* Owns: the caller, mem_free */
     const char *derived;                      /* the derived default in words */

@@ -17,7 +17,7 @@ char *conf_variable(const struct conf_table *table, const struct conf_key *key)
     char *variable = mem_printf("%s%s", table->env_prefix, key->name);
 
     for (char *c = variable; *c != '\0'; c++)
-        *c = *c == '.' ? '_' : (char)toupper((unsigned char)*c);
+        *c = (char)(*c == '.' ? '_' : toupper((unsigned char)*c));
     return variable;
 }
 

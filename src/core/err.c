@@ -78,68 +78,60 @@ bool err_is_retriable(int code)
     return err_find(code)->retriable;
 }
 
+static const struct {
+    int errnum, code;
+} err_errno_table[] = {
+    {EAGAIN, OVERHAND_E_AGAIN},
+    {EINTR, OVERHAND_E_AGAIN},
+    {EINVAL, OVERHAND_E_INVALID},
+    {EBADF, OVERHAND_E_INVALID},
+    {ENAMETOOLONG, OVERHAND_E_INVALID},
+    {ENOTDIR, OVERHAND_E_INVALID},
+    {EISDIR, OVERHAND_E_INVALID},
+    {ENOTSOCK, OVERHAND_E_INVALID},
+    {ECANCELED, OVERHAND_E_CLOSED},
+    {ECONNREFUSED, OVERHAND_E_CONNECT},
+    {EHOSTUNREACH, OVERHAND_E_CONNECT},
+    {ENETUNREACH, OVERHAND_E_CONNECT},
+    {EHOSTDOWN, OVERHAND_E_CONNECT},
+    {ENETDOWN, OVERHAND_E_CONNECT},
+    {EADDRNOTAVAIL, OVERHAND_E_CONNECT},
+    {EAFNOSUPPORT, OVERHAND_E_CONNECT},
+    {ECONNRESET, OVERHAND_E_DISCONNECTED},
+    {ECONNABORTED, OVERHAND_E_DISCONNECTED},
+    {EPIPE, OVERHAND_E_DISCONNECTED},
+    {ENOTCONN, OVERHAND_E_DISCONNECTED},
+    {ETIMEDOUT, OVERHAND_E_TIMEOUT},
+    {EFBIG, OVERHAND_E_TOO_BIG},
+    {EOVERFLOW, OVERHAND_E_TOO_BIG},
+    {EMSGSIZE, OVERHAND_E_TOO_BIG},
+    {ENOSPC, OVERHAND_E_NO_SPACE},
+    {EDQUOT, OVERHAND_E_NO_SPACE},
+    {ENOMEM, OVERHAND_E_NO_MEMORY},
+    {ENOBUFS, OVERHAND_E_NO_MEMORY},
+    {EMFILE, OVERHAND_E_NO_MEMORY},
+    {ENFILE, OVERHAND_E_NO_MEMORY},
+    {EACCES, OVERHAND_E_DENIED},
+    {EPERM, OVERHAND_E_DENIED},
+    {EROFS, OVERHAND_E_DENIED},
+    {ENOSYS, OVERHAND_E_UNSUPPORTED},
+    {EOPNOTSUPP, OVERHAND_E_UNSUPPORTED},
+    {EPROTONOSUPPORT, OVERHAND_E_UNSUPPORTED},
+    {EEXIST, OVERHAND_E_EXISTS},
+    {EADDRINUSE, OVERHAND_E_EXISTS},
+    {ENOENT, OVERHAND_E_NOT_FOUND},
+    {ESRCH, OVERHAND_E_NOT_FOUND},
+    {ENXIO, OVERHAND_E_NOT_FOUND},
+};
+
 int err_from_errno(int errnum)
 {
-    switch (errnum) {
-    case 0:
+    if (errnum == 0)
         return OVERHAND_OK;
-    case EAGAIN:
-    case EINTR:
-        return OVERHAND_E_AGAIN;
-    case EINVAL:
-    case EBADF:
-    case ENAMETOOLONG:
-    case ENOTDIR:
-    case EISDIR:
-    case ENOTSOCK:
-        return OVERHAND_E_INVALID;
-    case ECANCELED:
-        return OVERHAND_E_CLOSED;
-    case ECONNREFUSED:
-    case EHOSTUNREACH:
-    case ENETUNREACH:
-    case EHOSTDOWN:
-    case ENETDOWN:
-    case EADDRNOTAVAIL:
-    case EAFNOSUPPORT:
-        return OVERHAND_E_CONNECT;
-    case ECONNRESET:
-    case ECONNABORTED:
-    case EPIPE:
-    case ENOTCONN:
-        return OVERHAND_E_DISCONNECTED;
-    case ETIMEDOUT:
-        return OVERHAND_E_TIMEOUT;
-    case EFBIG:
-    case EOVERFLOW:
-    case EMSGSIZE:
-        return OVERHAND_E_TOO_BIG;
-    case ENOSPC:
-    case EDQUOT:
-        return OVERHAND_E_NO_SPACE;
-    case ENOMEM:
-    case ENOBUFS:
-    case EMFILE:
-    case ENFILE:
-        return OVERHAND_E_NO_MEMORY;
-    case EACCES:
-    case EPERM:
-    case EROFS:
-        return OVERHAND_E_DENIED;
-    case ENOSYS:
-    case EOPNOTSUPP:
-    case EPROTONOSUPPORT:
-        return OVERHAND_E_UNSUPPORTED;
-    case EEXIST:
-    case EADDRINUSE:
-        return OVERHAND_E_EXISTS;
-    case ENOENT:
-    case ESRCH:
-    case ENXIO:
-        return OVERHAND_E_NOT_FOUND;
-    default:
-        return OVERHAND_E_IO; /* EIO and whatever else a device may invent */
-    }
+    for (size_t i = 0; i < sizeof err_errno_table / sizeof err_errno_table[0]; i++)
+        if (err_errno_table[i].errnum == errnum)
+            return err_errno_table[i].code;
+    return OVERHAND_E_IO; /* EIO and whatever else a device may invent */
 }
 
 _Noreturn void err_assert_failed(const char *condition, const char *file, int line)

@@ -35,7 +35,7 @@ struct loop_timer {
 };
 
 /* Calls back while a file descriptor is readable. Embedded; stop before freeing or closing the
- * descriptor. */
+ * descriptor. Zeros: not watching. */
 struct loop_watch {
     struct loop *loop;
     loop_watch_cb ready;

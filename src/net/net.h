@@ -97,7 +97,7 @@ void net_listener_close(struct net_listener *listener, net_listener_close_cb clo
 /* Connect; names are resolved, and their addresses tried in turn. `connected` runs exactly once
  * with 0, OVERHAND_E_CONNECT, OVERHAND_E_TIMEOUT or, after net_close, OVERHAND_E_CLOSED (before the
  * close callback). The owner closes the stream in every case.
- * Returns: 0, OVERHAND_E_NO_MEMORY (out of descriptors or threads). */
+ * Returns: 0, or a code when the implementation refuses at once (none does today). */
 MUST_CHECK int net_connect(struct net *net, const struct address *address, uint32_t timeout_ms,
                            net_connect_cb connected, void *owner, struct net_stream **stream);
 

@@ -254,6 +254,7 @@ static void tcp_write(struct net_stream *stream, struct net_write *write, const 
     size_t len = 0;
     int rc;
 
+    ASSERT(self->tcp != NULL);
     for (int i = 0; i < n_iov; i++)
         len += iov[i].iov_len;
     if (self->closing) {

@@ -78,7 +78,8 @@ int tcp_connect(struct net *net, const struct address *address, uint32_t timeout
     struct tcp_stream *self = tcp_stream_new(net, owner);
     struct tcp_connect *connect = mem_zalloc(sizeof *connect);
 
-    *connect = (struct tcp_connect){.stream = self, .connected = connected};
+    connect->stream = self;
+    connect->connected = connected;
     self->connect = connect;
     address_format(address, self->stream.peer);
     loop_timer_init(&connect->deadline, net->loop, connect_on_deadline);

@@ -128,7 +128,8 @@ void rpc_call(struct rpc_conn *conn, struct rpc_call *call, unsigned type,
               uint32_t timeout_ms, rpc_call_cb done);
 /* Send a request whose replies (several) come to on_header / on_frame; its id is returned, never 0.
  * The last one is the reply of the request's own type, or an ERROR reply: what comes later under
- * this id is skipped. Returns 0 when the message is above LIMIT_HEADER_BYTES: nothing was sent. */
+ * this id is skipped. A message above LIMIT_HEADER_BYTES is not sent: the stream ends with an ERROR
+ * reply of OVERHAND_E_TOO_BIG, made here. */
 uint64_t rpc_stream_open(struct rpc_conn *conn, unsigned type, const ProtobufCMessage *message);
 
 /* Read on after RPC_WAIT; on_header is asked again later. Nothing happens when not waiting. */

@@ -155,23 +155,52 @@ void rpc_call(struct rpc_conn *conn, struct rpc_call *call, unsigned type,
     rpc_send(conn, &call->send, type, 0, call->request_id, message, body, n_iov, call_on_sent);
 }
 
-uint64_t rpc_stream_open(struct rpc_conn *conn, unsigned type, const ProtobufCMessage *message)
-{
-    struct rpc_call *stream;
-
-    if (protobuf_c_message_get_packed_size(message) > LIMIT_HEADER_BYTES)
-        return 0;
-    stream = mem_alloc(sizeof *stream);
-    *stream = (struct rpc_call){.conn = conn, .type = (uint8_t)type};
-    calls_add(conn, stream);
-    rpc_post(conn, type, 0, stream->request_id, message);
-    return stream->request_id;
-}
-
 static void stream_end(struct rpc_call *stream)
 {
     calls_remove(stream->conn, stream);
-    mem_free(stream);
+    stream->ended = true;
+    if (stream->sent)
+        mem_free(stream);
+}
+
+/* The request was never fit to be sent: the stream ends with the ERROR reply that the peer would
+ * have given. */
+static void stream_refuse(struct rpc_call *stream, int code)
+{
+    struct rpc_conn *conn = stream->conn;
+    Overhand__Wire__Status status = OVERHAND__WIRE__STATUS__INIT;
+    uint8_t header[128];
+    struct rpc_frame frame = {.prefix = {.type = stream->type,
+                                         .flags = FRAME_REPLY | FRAME_ERROR,
+                                         .request_id = stream->request_id},
+                              .header = header};
+
+    status.code = code;
+    status.text = "the request is above the limit of a frame";
+    frame.prefix.header_length = (uint32_t)overhand__wire__status__pack(&status, header);
+    stream_end(stream);
+    conn->events->on_frame(conn, &frame);
+}
+
+static void stream_on_sent(struct rpc_send *send, int status)
+{
+    struct rpc_call *stream = container_of(send, struct rpc_call, send);
+
+    stream->sent = true;
+    if (stream->ended)
+        mem_free(stream);
+    else if (send->status != 0 && send->conn->state == RPC_OPEN)
+        stream_refuse(stream, status);
+}
+
+uint64_t rpc_stream_open(struct rpc_conn *conn, unsigned type, const ProtobufCMessage *message)
+{
+    struct rpc_call *stream = mem_alloc(sizeof *stream);
+
+    *stream = (struct rpc_call){.conn = conn, .type = (uint8_t)type};
+    calls_add(conn, stream);
+    rpc_send(conn, &stream->send, type, 0, stream->request_id, message, NULL, 0, stream_on_sent);
+    return stream->request_id;
 }
 
 bool rpc_calls_on_reply(struct rpc_conn *conn, const struct rpc_frame *frame)

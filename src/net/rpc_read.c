@@ -185,6 +185,7 @@ static bool read_fill(struct rpc_conn *conn)
 static void read_skip_start(struct rpc_conn *conn, uint64_t skip_bytes)
 {
     conn->reading = READ_SKIP;
+    conn->large = false;
     conn->skip_bytes = skip_bytes;
 }
 

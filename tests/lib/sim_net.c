@@ -283,7 +283,7 @@ static bool sim_connect_arrive(struct sim_stream *self)
     struct sim_host *to = sim_host_resolve(from, self->address.host);
     const struct sim_link *link = to != NULL ? sim_link_find(from, to) : NULL;
     struct sim_listener *listener = to != NULL ? sim_listener_find(to, self->address.port) : NULL;
-    struct address address = {.port = from->next_port};
+    struct address address = {.port = 0};
     struct sim_stream *accepted;
 
     if (link != NULL && link->cut)
@@ -292,7 +292,7 @@ static bool sim_connect_arrive(struct sim_stream *self)
         self->connect_status = OVERHAND_E_CONNECT;
         return true;
     }
-    from->next_port++;
+    address.port = from->next_port++;
     memcpy(address.host, from->name, sizeof address.host);
     accepted = sim_stream_new(to, NULL);
     address_format(&address, accepted->stream.peer);

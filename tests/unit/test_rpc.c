@@ -211,19 +211,28 @@ static void test_an_answer_above_the_limit_becomes_an_error(void **state)
     mem_free(rows);
 }
 
-static void test_a_request_above_the_limit_is_refused_and_nothing_is_sent(void **state)
+static void test_a_stream_whose_request_is_above_the_limit_ends_with_an_error(void **state)
 {
     Overhand__Wire__Open open = OVERHAND__WIRE__OPEN__INIT;
     size_t n = 500000;
+    uint64_t id;
     uint64_t *attempts = mem_alloc(n * sizeof *attempts);
 
     memset(attempts, 0xff, n * sizeof *attempts);
     open.attempts = attempts;
     open.n_attempts = n;
     rpc_fixture_open(&f);
-    assert_int_equal(rpc_stream_open(f.client.conn, FRAME_OPEN, &open.base), 0);
+    id = rpc_stream_open(f.client.conn, FRAME_OPEN, &open.base);
+    assert_int_equal(f.client.n_frames, 0);
     sim_loop_advance_ms(&f.loop, 1000);
-    assert_int_equal(f.server.n_frames, 1);
+    assert_int_equal(f.server.n_frames, 1); /* HELLO alone */
+    assert_int_equal(f.client.n_frames, 1);
+    assert_int_equal(f.client.last.prefix.request_id, id);
+    assert_int_equal(f.client.last.prefix.flags, FRAME_REPLY | FRAME_ERROR);
+    rpc_stream_open(f.client.conn, FRAME_OPEN, &open.base); /* and one that is closed half-way */
+    rpc_fixture_close_client(&f, OVERHAND_E_CLOSED);
+    sim_loop_advance_ms(&f.loop, 1000);
+    assert_int_equal(f.client.n_frames, 1);
     mem_free(attempts);
 }
 
@@ -367,7 +376,7 @@ int main(void)
         TEST(test_a_short_cut_heals),
         TEST(test_who_asks_and_does_not_read_is_not_read_either),
         TEST(test_an_answer_above_the_limit_becomes_an_error),
-        TEST(test_a_request_above_the_limit_is_refused_and_nothing_is_sent),
+        TEST(test_a_stream_whose_request_is_above_the_limit_ends_with_an_error),
         TEST(test_last_words_arrive_before_the_connection_closes),
         TEST(test_last_words_take_a_second_at_the_most),
         TEST(test_the_first_reason_of_closing_counts),
