@@ -1,0 +1,97 @@
+/* From argv to a subcommand, and the help texts around it. */
+#include "cli/cli.h"
+
+#include <string.h>
+
+#include "core/log.h"
+
+static const struct cli_command *const cli_commands[] = {
+    &cli_command_local,    &cli_command_status,     &cli_command_workers, &cli_command_apps,
+    &cli_command_shuffles, &cli_command_partitions, &cli_command_inspect, &cli_command_verify,
+};
+enum { N_COMMANDS = sizeof cli_commands / sizeof cli_commands[0] };
+
+static void cli_print_exit_codes(FILE *out)
+{
+    fputs("\nExit codes: 0 fine, 1 a problem was found, 2 wrong usage, 3 nobody can be reached.\n",
+          out);
+}
+
+static void cli_print_help(FILE *out)
+{
+    fprintf(out,
+            "overhand %s: looks at and tries out an Overhand remote shuffle service.\n\n"
+            "Usage: overhand COMMAND [OPTION...]\n\n",
+            overhand_version());
+    for (int i = 0; i < N_COMMANDS; i++)
+        fprintf(out, "  %-11s %s\n", cli_commands[i]->name, cli_commands[i]->summary);
+    fputs("\n`overhand COMMAND --help` says more, with examples. Every command takes --json.\n"
+          "Masters are named by --masters host:port,... or the variable OVERHAND_MASTERS.\n",
+          out);
+    cli_print_exit_codes(out);
+}
+
+static void cli_print_command_help(const struct cli_command *command, FILE *out)
+{
+    fprintf(out, "%s\n\nUsage: overhand %s [OPTION...]%s%s\n\n%s\nOptions:\n", command->summary,
+            command->name, command->operand[0] != '\0' ? " " : "", command->operand, command->help);
+    cli_args_print_options(command, out);
+    cli_print_exit_codes(out);
+}
+
+static const struct cli_command *cli_find_command(const char *name)
+{
+    for (int i = 0; i < N_COMMANDS; i++)
+        if (strcmp(cli_commands[i]->name, name) == 0)
+            return cli_commands[i];
+    return NULL;
+}
+
+/* Results must not be lost silently: a full disk behind stdout is a problem found. */
+static int cli_flush(int exit_code)
+{
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return exit_code;
+    fputs("overhand: cannot write to standard output\n", stderr);
+    return exit_code == CLI_OK ? CLI_PROBLEM : exit_code;
+}
+
+static int cli_run_command(const struct cli_command *command, int argc, char **argv)
+{
+    struct cli_args args;
+    int exit_code;
+
+    if (cli_args_parse(command, argc, argv, &args) != 0) {
+        fprintf(stderr, "See: overhand %s --help\n", command->name);
+        exit_code = CLI_USAGE;
+    } else if (args.help) {
+        cli_print_command_help(command, stdout);
+        exit_code = CLI_OK;
+    } else {
+        exit_code = command->run(&args, stdout);
+    }
+    cli_args_fini(&args);
+    return cli_flush(exit_code);
+}
+
+int cli_run(int argc, char **argv)
+{
+    const char *name = argc > 1 ? argv[1] : "";
+    const struct cli_command *command = cli_find_command(name);
+
+    log_set_level(OVERHAND_LOG_ERROR); /* what went wrong is said by the commands */
+    if (command != NULL)
+        return cli_run_command(command, argc - 2, argv + 2);
+    if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0) {
+        cli_print_help(stdout);
+        return cli_flush(CLI_OK);
+    }
+    if (strcmp(name, "--version") == 0) {
+        printf("overhand %s\n", overhand_version());
+        return cli_flush(CLI_OK);
+    }
+    if (argc > 1)
+        fprintf(stderr, "overhand: %s: no such command\n\n", name);
+    cli_print_help(stderr);
+    return CLI_USAGE;
+}
