@@ -1,0 +1,68 @@
+/* A partition's file in one directory, opened when somebody uses it and closed when too many are.
+ *
+ *   CLOSED --somebody waits--> OPENING --> OPEN --idle and too many are open--> CLOSING --> CLOSED
+ *     '--ended--> UNLINKING --> freed                '--ended--> CLOSING --> CLOSED
+ *
+ * data_file_use answers later, from the loop. When creating finds a file of the same name, that one
+ * belongs to nobody (or the store would know it) and is removed first.
+ *
+ * Failing: an open that fails is told to all who wait; the next use tries again. A close that fails
+ * is ignored: what must be safe was synced before. An unlink that fails is logged. */
+#ifndef WORKER_DATA_FILE_H
+#define WORKER_DATA_FILE_H
+
+#include "worker/partition.h"
+
+struct data_file_use;
+
+typedef void (*data_file_use_cb)(struct data_file_use *use, int status);
+
+/* One user of the open file; embedded. */
+struct data_file_use {
+    data_file_use_cb ready;
+    struct loop_task task;
+    struct list node;
+};
+
+enum data_file_state { DATA_FILE_CLOSED, DATA_FILE_BUSY, DATA_FILE_OPEN };
+
+struct data_file {
+    struct list node; /* partition->files; in none once it was ended */
+    struct store *store;
+    struct directory *directory;
+    struct block_home home;
+    uint32_t shard; /* in its name */
+    struct disk_file disk_file;
+    enum data_file_state state; /* BUSY: an operation of ours is under way */
+    bool exists;                /* has a name in the directory */
+    bool ended, remove;         /* by data_file_end */
+    bool dying;                 /* counted in store->dying */
+    bool lost;                  /* a sync failed: what is in it cannot be relied on */
+    bool sealed;                /* ends with a good footer, synced */
+    uint32_t n_users;
+    uint32_t n_runs;
+    uint64_t write_offset; /* where the next run goes */
+    uint64_t end_bytes;    /* nothing of the file lies behind this */
+    struct list waiting;   /* uses */
+    struct list idle;      /* store->idle_files while OPEN without users, longest idle first */
+    struct list seal;      /* store_seal's queue */
+};
+
+/* A file that does not exist yet. Owns: data_file_end frees it. */
+struct data_file *data_file_new(struct partition *partition, struct directory *directory);
+/* The partition's file in its present directory, made if need be. NULL: not yet, because a file of
+ * its name, a former partition's, is still to be removed. */
+struct data_file *data_file_of(struct partition *partition);
+
+/* Open the file if it is not and keep it open: `ready` runs once, later. With status 0 the caller
+ * must call data_file_release. */
+void data_file_use(struct data_file *file, struct data_file_use *use, data_file_use_cb ready);
+/* Use no more. */
+void data_file_release(struct data_file *file);
+/* Close, remove when asked, free. Nobody may be using it. Counted in store->n_busy until done. */
+void data_file_end(struct data_file *file, bool remove);
+/* Its partition was unregistered: it will be removed, and until then nobody may create its name
+ * again. */
+void data_file_doom(struct data_file *file);
+
+#endif

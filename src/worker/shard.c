@@ -1,0 +1,110 @@
+/* A shard's life:
+ *
+ *   new (recovers files) -> adopt ... sessions push and read
+ *     -> seal: the store writes all, pushes are refused
+ *     -> close: sessions finish the frames under way and end -> store_close -> freed
+ *
+ * A connection that cannot be adopted is closed and logged. Errors of sealing are the caller's to
+ * report. */
+#include "worker/shard.h"
+
+#include "core/log.h"
+#include "core/mem.h"
+#include "worker/session.h"
+#include "worker/worker.h"
+
+static void shard_on_handoff(struct loop_task *task);
+static void shard_on_store_closed(void *arg, int status);
+
+int shard_new(const struct shard_options *options, struct shard **result)
+{
+    struct shard *shard = mem_zalloc(sizeof *shard);
+    struct store_options store = {.loop = options->loop,
+                                  .disk = options->disk,
+                                  .dirs = options->dirs,
+                                  .n_dirs = options->n_dirs,
+                                  .shard = options->index,
+                                  .memory_bytes = options->memory_bytes,
+                                  .flush_bytes = options->flush_bytes,
+                                  .run_bytes = options->run_bytes,
+                                  .writes_per_disk = options->writes_per_disk,
+                                  .reserve_bytes = options->reserve_bytes};
+
+    shard->options = *options;
+    apps_init(&shard->apps);
+    list_init(&shard->sessions);
+    shard->store = store_new(&store);
+    *result = shard;
+    return store_recover(shard->store, options->worker->options.n_shards);
+}
+
+void shard_adopt(struct shard *shard, struct shard_handoff *handoff)
+{
+    handoff->shard = shard;
+    loop_task_init(&handoff->task, shard_on_handoff);
+    loop_post(shard->options.loop, &handoff->task);
+}
+
+static void shard_on_handoff(struct loop_task *task)
+{
+    struct shard_handoff *handoff = container_of(task, struct shard_handoff, task);
+    struct shard *shard = handoff->shard;
+
+    if (session_open(shard, handoff) != 0)
+        worker_on_connection_gone(shard->options.worker);
+    mem_free(handoff);
+}
+
+void shard_seal(struct shard *shard, store_cb done, void *arg)
+{
+    struct list *node, *after;
+
+    store_seal(shard->store, done, arg);
+    list_for_each_safe(node, after, &shard->sessions)
+        session_on_draining(container_of(node, struct session, node));
+}
+
+void shard_close(struct shard *shard, shard_close_cb closed, void *arg)
+{
+    struct list *node, *after;
+
+    ASSERT(shard->closed == NULL);
+    shard->closed = closed;
+    shard->closed_arg = arg;
+    list_for_each_safe(node, after, &shard->sessions)
+        session_close(container_of(node, struct session, node));
+    shard_on_session_gone(shard);
+}
+
+void shard_on_session_gone(struct shard *shard)
+{
+    if (shard->closed == NULL || shard->store_closing || !list_empty(&shard->sessions))
+        return;
+    shard->store_closing = true;
+    store_close(shard->store, shard_on_store_closed, shard);
+}
+
+static void shard_on_store_closed(void *arg, int status)
+{
+    struct shard *shard = arg;
+    shard_close_cb closed = shard->closed;
+    void *closed_arg = shard->closed_arg;
+
+    apps_fini(&shard->apps);
+    mem_free(shard);
+    closed(closed_arg, status);
+}
+
+bool shard_may_log(struct shard *shard)
+{
+    uint64_t now_ms = loop_now_ms(shard->options.loop);
+
+    if (now_ms - shard->log_window_ms >= SHARD_LOG_WINDOW_MS) {
+        if (shard->n_log_lines > SHARD_LOG_LINES_MAX)
+            log_warn("worker/shard", "shard %u: %u more refused frames were not logged",
+                     shard->options.index, shard->n_log_lines - SHARD_LOG_LINES_MAX);
+        shard->log_window_ms = now_ms;
+        shard->n_log_lines = 0;
+    }
+    return ++shard->n_log_lines <= SHARD_LOG_LINES_MAX;
+}

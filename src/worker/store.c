@@ -1,0 +1,335 @@
+/* The store's registry: applications, their shuffles, their partitions; see store_state.h for the
+ * other parts.
+ *
+ * store_append finds or makes the partition and copies the blocks. store_unregister forgets a
+ * shuffle: each partition is freed, and its files are removed, when its last user lets go. Nothing
+ * here can fail but for what store.h says. */
+#include <string.h>
+
+#include "core/limits.h"
+#include "core/mem.h"
+#include "core/rng.h"
+#include "worker/store_state.h"
+
+enum {
+    STORE_TICK_MS = 1000,
+    STORE_OPEN_FILES = 256,
+    SHUFFLE_CAPACITY_MIN = 4,
+};
+
+static void store_on_turn(struct loop_task *task);
+static void store_on_tick(struct loop_timer *timer);
+
+struct store *store_new(const struct store_options *options)
+{
+    struct store *store = mem_zalloc(sizeof *store);
+
+    ASSERT(options->n_dirs > 0 && options->writes_per_disk > 0 && options->run_bytes > 0);
+    store->options = *options;
+    if (store->options.run_bytes > SEGMENT_RUN_BYTES_MAX)
+        store->options.run_bytes = SEGMENT_RUN_BYTES_MAX;
+    if (store->options.open_files == 0)
+        store->options.open_files = STORE_OPEN_FILES;
+    store->loop = options->loop;
+    store->disk = options->disk;
+    arena_init(&store->arena, options->memory_bytes);
+    loop_task_init(&store->turn, store_on_turn);
+    loop_timer_init(&store->tick, options->loop, store_on_tick);
+    list_init(&store->waiting);
+    list_init(&store->blocked);
+    list_init(&store->idle_files);
+    list_init(&store->seal_files);
+    store->n_directories = options->n_dirs;
+    store->directories = mem_zalloc(options->n_dirs * sizeof *store->directories);
+    for (unsigned i = 0; i < options->n_dirs; i++)
+        directory_init(&store->directories[i], store, &options->dirs[i]);
+    return store;
+}
+
+/* ---- turns and ticks ---- */
+
+void store_kick(struct store *store)
+{
+    loop_defer(store->loop, &store->turn);
+}
+
+static void store_on_turn(struct loop_task *task)
+{
+    struct store *store = container_of(task, struct store, turn);
+
+    store_memory_turn(store);
+    flush_turn(store);
+    if (store->arena.spare_bytes > 0)
+        store_tick_start(store);
+    store_end_turn(store);
+}
+
+void store_tick_start(struct store *store)
+{
+    if (store->closed == NULL && !loop_timer_running(&store->tick))
+        loop_timer_start(&store->tick, STORE_TICK_MS);
+}
+
+static void store_on_tick(struct loop_timer *timer)
+{
+    struct store *store = container_of(timer, struct store, tick);
+    bool again = directory_check_all(store);
+
+    if (store->tick_allocs == store->arena.n_allocs)
+        arena_trim(&store->arena, 0); /* nobody wanted memory for a second */
+    store->tick_allocs = store->arena.n_allocs;
+    if (again || store->arena.spare_bytes > 0)
+        store_tick_start(store);
+    store_kick(store);
+}
+
+/* ---- applications ---- */
+
+static struct store_app *store_app_find(const struct store *store, uint64_t app_uid)
+{
+    struct store_app *app;
+
+    HASH_FIND(hh, store->apps, &app_uid, sizeof app_uid, app);
+    return app;
+}
+
+struct store_app *store_app_hold(struct store *store, uint64_t app_uid)
+{
+    struct store_app *app = store_app_find(store, app_uid);
+
+    if (app == NULL) {
+        app = mem_zalloc(sizeof *app);
+        app->app_uid = app_uid;
+        app->store = store;
+        app->app_id = mem_strdup("");
+        HASH_ADD(hh, store->apps, app_uid, sizeof app->app_uid, app);
+    }
+    app->n_holds++;
+    return app;
+}
+
+void store_app_drop(struct store_app *app)
+{
+    ASSERT(app->n_holds > 0);
+    if (--app->n_holds > 0 || (!app->dropped && app->app_id[0] != '\0'))
+        return;
+    ASSERT(app->shuffles == NULL && app->account.used_bytes == 0);
+    if (!app->dropped)
+        HASH_DEL(app->store->apps, app);
+    mem_free(app->app_id);
+    mem_free(app);
+}
+
+void store_name_app(struct store *store, uint64_t app_uid, const char *app_id)
+{
+    struct store_app *app = store_app_hold(store, app_uid);
+
+    mem_free(app->app_id);
+    app->app_id = mem_printf("%.*s", LIMIT_APP_ID_BYTES, app_id);
+    store_app_drop(app);
+}
+
+/* ---- shuffles ---- */
+
+static struct store_shuffle *store_shuffle_find(const struct store_app *app, uint32_t shuffle_id)
+{
+    struct store_shuffle *shuffle;
+
+    HASH_FIND(hh, app->shuffles, &shuffle_id, sizeof shuffle_id, shuffle);
+    return shuffle;
+}
+
+static struct store_shuffle *store_shuffle_new(struct store *store, uint64_t app_uid,
+                                               uint32_t shuffle_id)
+{
+    struct store_shuffle *shuffle = mem_zalloc(sizeof *shuffle);
+
+    shuffle->app = store_app_hold(store, app_uid);
+    shuffle->shuffle_id = shuffle_id;
+    shuffle->n_holds = 1;
+    shuffle->capacity = SHUFFLE_CAPACITY_MIN;
+    shuffle->table = mem_zalloc(shuffle->capacity * sizeof *shuffle->table);
+    HASH_ADD(hh, shuffle->app->shuffles, shuffle_id, sizeof shuffle->shuffle_id, shuffle);
+    return shuffle;
+}
+
+void store_shuffle_hold(struct store_shuffle *shuffle)
+{
+    shuffle->n_holds++;
+}
+
+void store_shuffle_drop(struct store_shuffle *shuffle)
+{
+    if (--shuffle->n_holds > 0)
+        return;
+    store_app_drop(shuffle->app);
+    mem_free(shuffle->table);
+    mem_free(shuffle);
+}
+
+/* Where the partition is in the table, or would be. */
+static struct partition **store_shuffle_place(const struct store_shuffle *shuffle, uint32_t number)
+{
+    uint32_t mask = shuffle->capacity - 1;
+    uint32_t i = (uint32_t)rng_mix(number, 0) & mask;
+
+    while (shuffle->table[i] != NULL && shuffle->table[i]->number != number)
+        i = (i + 1) & mask;
+    return &shuffle->table[i];
+}
+
+static void store_shuffle_grow(struct store_shuffle *shuffle)
+{
+    struct partition **former = shuffle->table;
+    uint32_t capacity = shuffle->capacity;
+
+    shuffle->capacity *= 2;
+    shuffle->table = mem_zalloc(shuffle->capacity * sizeof *shuffle->table);
+    for (uint32_t i = 0; i < capacity; i++)
+        if (former[i] != NULL)
+            *store_shuffle_place(shuffle, former[i]->number) = former[i];
+    mem_free(former);
+}
+
+/* The shuffle and its partitions are not known any more; they go when their users do. */
+static void store_shuffle_forget(struct store_shuffle *shuffle, bool doomed)
+{
+    struct store *store = shuffle->app->store;
+    struct list *node;
+
+    HASH_DEL(shuffle->app->shuffles, shuffle);
+    store->stats.n_partitions -= shuffle->n_partitions;
+    for (uint32_t i = 0; i < shuffle->capacity; i++) {
+        struct partition *partition = shuffle->table[i];
+
+        if (partition == NULL)
+            continue;
+        directory_unqueue(partition);
+        partition->registered = false;
+        partition->doomed = doomed;
+        if (doomed)
+            list_for_each(node, &partition->files)
+                data_file_doom(container_of(node, struct data_file, node));
+        partition_drop(partition);
+    }
+    store_shuffle_drop(shuffle);
+    store_kick(store);
+}
+
+static void store_app_forget(struct store_app *app, bool doomed)
+{
+    struct store_shuffle *shuffle, *after;
+
+    app->n_holds++;
+    HASH_ITER(hh, app->shuffles, shuffle, after)
+        store_shuffle_forget(shuffle, doomed);
+    HASH_DEL(app->store->apps, app);
+    app->dropped = true;
+    store_app_drop(app);
+}
+
+void store_unregister(struct store *store, uint64_t app_uid, uint32_t shuffle_id)
+{
+    struct store_app *app = store_app_find(store, app_uid);
+    struct store_shuffle *shuffle = app == NULL ? NULL : store_shuffle_find(app, shuffle_id);
+
+    if (shuffle != NULL)
+        store_shuffle_forget(shuffle, true);
+}
+
+void store_drop_app(struct store *store, uint64_t app_uid)
+{
+    struct store_app *app = store_app_find(store, app_uid);
+
+    if (app != NULL)
+        store_app_forget(app, true);
+}
+
+void store_forget_all(struct store *store)
+{
+    struct store_app *app, *after;
+
+    HASH_ITER(hh, store->apps, app, after)
+        store_app_forget(app, false);
+}
+
+/* ---- partitions ---- */
+
+struct partition *store_find(struct store *store, const struct block_home *home)
+{
+    struct store_app *app = store_app_find(store, home->app_uid);
+    struct store_shuffle *shuffle = app == NULL ? NULL : store_shuffle_find(app, home->shuffle_id);
+
+    return shuffle == NULL ? NULL : *store_shuffle_place(shuffle, home->partition);
+}
+
+struct partition *store_find_or_make(struct store *store, const struct block_home *home)
+{
+    struct store_app *app = store_app_find(store, home->app_uid);
+    struct store_shuffle *shuffle = app == NULL ? NULL : store_shuffle_find(app, home->shuffle_id);
+    struct partition **place;
+
+    if (shuffle == NULL)
+        shuffle = store_shuffle_new(store, home->app_uid, home->shuffle_id);
+    place = store_shuffle_place(shuffle, home->partition);
+    if (*place != NULL)
+        return *place;
+    if ((shuffle->n_partitions + 1) * 4ULL > shuffle->capacity * 3ULL) {
+        store_shuffle_grow(shuffle);
+        place = store_shuffle_place(shuffle, home->partition);
+    }
+    *place = partition_new(store, shuffle, home->partition);
+    shuffle->n_partitions++;
+    store->stats.n_partitions++;
+    return *place;
+}
+
+struct partition *store_hold_partition(struct store *store, const struct block_home *home)
+{
+    struct partition *partition = store_find(store, home);
+
+    if (partition != NULL)
+        partition_hold(partition);
+    return partition;
+}
+
+int store_accepts(struct store *store)
+{
+    if (store->seal_state != SEAL_NONE || store->closed != NULL)
+        return OVERHAND_E_DRAINING;
+    return directory_accepts(store);
+}
+
+int store_append(struct store *store, const struct block_home *home, const uint8_t *blocks,
+                 size_t len)
+{
+    struct partition *partition = store_find_or_make(store, home);
+    struct block_walk walk;
+    struct block_header header;
+    const uint8_t *block;
+    int rc;
+
+    ASSERT(store->seal_state == SEAL_NONE && store->closed == NULL);
+    if (partition->failed)
+        return OVERHAND_E_IO;
+    block_walk_init(&walk, blocks, len);
+    while ((rc = block_walk_next(&walk, &block, &header)) > 0)
+        partition_append(partition, block, &header, len - (size_t)(block - blocks));
+    ASSERT(rc == 0);
+    store->stats.appended_bytes += len;
+    directory_queue(partition);
+    store_kick(store);
+    return 0;
+}
+
+void store_visit(struct store *store, void (*visit)(struct partition *partition))
+{
+    struct store_app *app, *next_app;
+    struct store_shuffle *shuffle, *next_shuffle;
+
+    HASH_ITER(hh, store->apps, app, next_app)
+        HASH_ITER(hh, app->shuffles, shuffle, next_shuffle)
+            for (uint32_t i = 0; i < shuffle->capacity; i++)
+                if (shuffle->table[i] != NULL)
+                    visit(shuffle->table[i]);
+}

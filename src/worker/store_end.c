@@ -1,0 +1,243 @@
+/* Seal and close.
+ *
+ *   seal:  appends refused -> flush_turn writes all segments -> a footer for every file that has
+ *          none, then a sync -> done
+ *   close: the seal, if one is under way, ends -> partitions forgotten -> operations, reads, holds
+ *          and bodies end -> done
+ *
+ * Failing: what no directory takes stays in memory and makes the seal's status; so does a footer or
+ * sync that failed. After a failed sync the file counts as lost: nobody knows what it holds. */
+#include "core/log.h"
+#include "core/mem.h"
+#include "worker/store_state.h"
+
+enum { SEAL_FILES_MAX = 16 }; /* footers under way at once */
+
+/* The footer and sync of one file. */
+struct file_seal {
+    struct data_file_use use;
+    struct disk_op op;
+    struct data_file *file;
+    struct partition *partition; /* held */
+    struct arena_chunk footer;
+};
+
+static void file_seal_start(struct store *store, struct data_file *file);
+static void file_seal_on_open(struct data_file_use *use, int status);
+static void file_seal_write(struct file_seal *seal);
+static void file_seal_on_written(struct disk_op *op, int status);
+static void file_seal_on_synced(struct disk_op *op, int status);
+static void file_seal_finish(struct file_seal *seal, int status);
+
+void store_seal(struct store *store, store_cb done, void *arg)
+{
+    ASSERT(store->seal_state == SEAL_NONE && store->closed == NULL);
+    store->seal_state = SEAL_WRITING;
+    store->sealed = done;
+    store->sealed_arg = arg;
+    store_kick(store);
+}
+
+void store_close(struct store *store, store_cb done, void *arg)
+{
+    ASSERT(store->closed == NULL);
+    store->closed = done;
+    store->closed_arg = arg;
+    loop_timer_stop(&store->tick);
+    store_kick(store);
+}
+
+/* ---- seal ---- */
+
+static void store_seal_note(struct store *store, int status)
+{
+    if (store->seal_status == 0)
+        store->seal_status = status;
+}
+
+static void store_seal_finish(struct store *store, int status)
+{
+    store->seal_state = SEAL_DONE;
+    store->sealed(store->sealed_arg, status);
+}
+
+static void store_seal_queue_files(struct partition *partition)
+{
+    struct store *store = partition->store;
+    struct list *node;
+
+    if (!list_empty(&partition->segments)) {
+        int rc = directory_accepts(store);
+
+        store_seal_note(store, rc != 0 ? rc : OVERHAND_E_IO);
+    }
+    list_for_each(node, &partition->files) {
+        struct data_file *file = container_of(node, struct data_file, node);
+
+        if (file->n_runs > 0 && !file->sealed && !file->lost)
+            list_push_back(&store->seal_files, &file->seal);
+    }
+}
+
+/* Is everything in memory written, or is there no directory that takes it? flush_turn has just
+ * started all it could. */
+static bool store_seal_is_written(const struct store *store)
+{
+    return store->n_writing == 0 && list_empty(&store->blocked);
+}
+
+static void store_seal_turn(struct store *store)
+{
+    struct list *node;
+
+    if (store->seal_state == SEAL_WRITING && store_seal_is_written(store)) {
+        store->seal_state = SEAL_FOOTERS;
+        store_visit(store, store_seal_queue_files);
+    }
+    if (store->seal_state != SEAL_FOOTERS)
+        return;
+    while (store->n_sealing < SEAL_FILES_MAX && (node = list_pop_front(&store->seal_files)) != NULL)
+        file_seal_start(store, container_of(node, struct data_file, seal));
+    if (store->n_sealing == 0)
+        store_seal_finish(store, store->seal_status);
+}
+
+static void file_seal_start(struct store *store, struct data_file *file)
+{
+    struct file_seal *seal = mem_zalloc(sizeof *seal);
+
+    seal->file = file;
+    seal->partition = store_find(store, &file->home);
+    partition_hold(seal->partition);
+    store->n_sealing++;
+    store->n_busy++;
+    data_file_use(file, &seal->use, file_seal_on_open);
+}
+
+static void file_seal_on_open(struct data_file_use *use, int status)
+{
+    struct file_seal *seal = container_of(use, struct file_seal, use);
+
+    if (status != 0)
+        file_seal_finish(seal, status);
+    else if (seal->file->n_runs <= FOOTER_RUNS_MAX)
+        file_seal_write(seal);
+    else
+        file_seal_on_written(&seal->op, 0); /* readable by its run headers alone */
+}
+
+/* The file's rows of the partition's runs. Returns: their number. */
+static uint32_t file_seal_places(const struct file_seal *seal, struct run_place *places)
+{
+    uint32_t n_places = 0;
+
+    for (uint32_t i = 0; i < seal->partition->n_runs; i++) {
+        const struct run *run = &seal->partition->runs[i];
+
+        if (run->file == seal->file)
+            places[n_places++] = (struct run_place){run->file_offset, run->logical_offset,
+                                                    run->data_bytes, run->n_blocks};
+    }
+    return n_places;
+}
+
+/* Write the footer behind everything that may be in the file, so that it is the file's end. */
+static void file_seal_write(struct file_seal *seal)
+{
+    struct data_file *file = seal->file;
+    struct store *store = file->store;
+    struct store_app *app = seal->partition->shuffle->app;
+    struct partition_file_id id = {file->home, file->shard};
+    struct run_place *places = mem_reallocarray(NULL, file->n_runs, sizeof *places);
+    uint32_t n_places = file_seal_places(seal, places);
+    size_t len = footer_bytes(n_places, app->app_id);
+    uint64_t offset = file->end_bytes > file->write_offset ? file->end_bytes : file->write_offset;
+
+    arena_alloc(&store->arena, &app->account, len, &seal->footer);
+    footer_encode(seal->footer.data, &id, app->app_id, places, n_places, offset);
+    mem_free(places);
+    file->end_bytes = offset + len;
+    disk_write(store->disk, &seal->op, &file->disk_file, &(struct iovec){seal->footer.data, len}, 1,
+               offset, file_seal_on_written);
+}
+
+static void file_seal_on_written(struct disk_op *op, int status)
+{
+    struct file_seal *seal = container_of(op, struct file_seal, op);
+
+    if (status == 0) {
+        disk_sync(seal->file->store->disk, &seal->op, &seal->file->disk_file, file_seal_on_synced);
+        return;
+    }
+    data_file_release(seal->file);
+    file_seal_finish(seal, status);
+}
+
+static void file_seal_on_synced(struct disk_op *op, int status)
+{
+    struct file_seal *seal = container_of(op, struct file_seal, op);
+
+    if (status == 0) {
+        seal->file->sealed = true;
+    } else {
+        seal->file->lost = true;
+        seal->partition->failed = true;
+    }
+    data_file_release(seal->file);
+    file_seal_finish(seal, status);
+}
+
+static void file_seal_finish(struct file_seal *seal, int status)
+{
+    struct data_file *file = seal->file;
+    struct store *store = file->store;
+
+    if (status != 0) {
+        log_error("worker/store", "cannot seal %s/%s: %s", file->directory->dir->path,
+                  file->disk_file.name, overhand_strerror(status));
+        store_seal_note(store, status);
+    }
+    if (seal->footer.data != NULL)
+        arena_free(&store->arena, &seal->partition->shuffle->app->account, &seal->footer);
+    store->n_sealing--;
+    store->n_busy--;
+    store_kick(store);
+    partition_drop(seal->partition);
+    mem_free(seal);
+}
+
+/* ---- close ---- */
+
+static void store_free(struct store *store)
+{
+    loop_defer_cancel(&store->turn);
+    loop_timer_stop(&store->tick);
+    arena_fini(&store->arena);
+    mem_free(store->directories);
+    mem_free(store);
+}
+
+static void store_close_turn(struct store *store)
+{
+    store_cb closed = store->closed;
+    void *arg = store->closed_arg;
+
+    store_forget_all(store);
+    if (store->n_alive > 0 || store->n_bodies > 0 || store->n_busy > 0 ||
+        !list_empty(&store->waiting))
+        return;
+    store_free(store);
+    closed(arg, 0);
+}
+
+void store_end_turn(struct store *store)
+{
+    bool sealing = store->seal_state == SEAL_WRITING || store->seal_state == SEAL_FOOTERS;
+
+    if (sealing && store->closed == NULL)
+        store_seal_turn(store);
+    else if (sealing && store->n_sealing == 0)
+        store_seal_finish(store, OVERHAND_E_CLOSED);
+    if (store->closed != NULL)
+        store_close_turn(store);
+}

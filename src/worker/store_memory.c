@@ -1,0 +1,207 @@
+/* Memory for bodies, and who gets it first.
+ *
+ * A body takes its own bytes and, until it is freed, as many again for the copies store_append
+ * makes. So appending needs no answer "no"; what rounding up to chunks takes beyond that may pass
+ * the limit for a moment (a partition's first chunk: 512 bytes).
+ *
+ * Who waits is served in the order of what its application uses, the smallest first. An application
+ * that was passed over STARVING times comes before all others, and nobody else gets any memory
+ * until it had some: so a large body gets its turn when what is in use has drained. */
+#include "core/mem.h"
+#include "worker/store_state.h"
+
+enum {
+    STARVING = 64,
+    CREDIT_MIN_BYTES = 64 << 10,
+    CREDIT_MAX_BYTES = 16 << 20,
+    CREDIT_SHARE = 16, /* one connection may ask for this part of what is free */
+};
+
+/* In front of each body. */
+struct body {
+    struct arena_chunk chunk;
+    struct store_app *app; /* held */
+    size_t len;
+    uint64_t unused[4]; /* makes the body's own bytes begin at a multiple of 64 */
+};
+
+_Static_assert(sizeof(struct body) == 64, "bodies begin at a cache line");
+
+static uint64_t body_need(size_t len)
+{
+    return (uint64_t)arena_size(sizeof(struct body) + len) + len;
+}
+
+size_t store_body_max(const struct store *store)
+{
+    uint64_t limit_bytes = store->arena.limit_bytes;
+
+    if (limit_bytes < 2 * ARENA_CHUNK_MAX)
+        return limit_bytes / 4; /* rounding up to a chunk may double it */
+    return (limit_bytes - ARENA_CHUNK_MAX) / 2 - sizeof(struct body);
+}
+
+static void store_app_set_passed(struct store_app *app, uint32_t n_passed)
+{
+    struct store *store = app->store;
+
+    store->n_starving += (n_passed >= STARVING) - (unsigned)(app->n_passed >= STARVING);
+    app->n_passed = n_passed;
+}
+
+/* Everybody else who waits was passed over. */
+static void store_memory_pass(struct store *store, const struct store_app *served)
+{
+    struct list *node;
+
+    list_for_each(node, &store->waiting) {
+        struct store_app *app = container_of(node, struct store_wait, node)->app;
+
+        if (app != served && app->n_passed < STARVING)
+            store_app_set_passed(app, app->n_passed + 1);
+    }
+}
+
+void *store_body_alloc(struct store *store, uint64_t app_uid, size_t len)
+{
+    struct store_app *app;
+    struct arena_chunk chunk;
+    struct body *body;
+
+    if (len > store_body_max(store) || !arena_fits(&store->arena, body_need(len)))
+        return NULL;
+    app = store_app_hold(store, app_uid);
+    if (store->n_starving > 0 && app->n_passed < STARVING) {
+        store_app_drop(app);
+        return NULL;
+    }
+    store_app_set_passed(app, 0);
+    store_memory_pass(store, app);
+    arena_alloc(&store->arena, &app->account, sizeof *body + len, &chunk);
+    arena_charge(&store->arena, &app->account, len);
+    store->n_bodies++;
+    body = (struct body *)chunk.data;
+    body->chunk = chunk;
+    body->app = app;
+    body->len = len;
+    return body + 1;
+}
+
+void store_body_free(struct store *store, uint64_t app_uid, void *memory, size_t len)
+{
+    struct body *body = (struct body *)memory - 1;
+    struct store_app *app = body->app;
+    struct arena_chunk chunk = body->chunk;
+
+    ASSERT(app->app_uid == app_uid && body->len == len);
+    arena_uncharge(&store->arena, &app->account, len);
+    arena_free(&store->arena, &app->account, &chunk);
+    store->n_bodies--;
+    store_app_drop(app);
+    store_kick(store);
+}
+
+/* ---- waiting ---- */
+
+void store_wait_start(struct store *store, struct store_wait *wait, uint64_t app_uid, size_t len,
+                      void (*ready)(struct store_wait *wait))
+{
+    ASSERT(wait->app == NULL);
+    wait->app_uid = app_uid;
+    wait->len = len;
+    wait->ready = ready;
+    wait->app = store_app_hold(store, app_uid);
+    wait->app->n_waiting++;
+    list_init(&wait->node);
+    list_push_back(&store->waiting, &wait->node);
+    store_kick(store);
+}
+
+/* Not waiting any more. Who starved is given the chance, but does not hold up the others until it
+ * takes it: if somebody else is faster, it starves again at once. */
+static void store_wait_end(struct store_wait *wait)
+{
+    struct store_app *app = wait->app;
+
+    wait->app = NULL;
+    list_remove(&wait->node);
+    app->n_waiting--;
+    if (app->n_passed >= STARVING)
+        store_app_set_passed(app, STARVING - 1);
+    store_app_drop(app);
+}
+
+void store_wait_cancel(struct store_wait *wait)
+{
+    if (wait->app == NULL)
+        return;
+    store_kick(wait->app->store);
+    store_wait_end(wait);
+}
+
+/* Who is next: one who starves, else the smallest user; the first come among equals. */
+static struct store_wait *store_wait_next(const struct store *store)
+{
+    struct store_wait *next = NULL;
+    struct list *node;
+
+    list_for_each(node, &store->waiting) {
+        struct store_wait *wait = container_of(node, struct store_wait, node);
+
+        if (wait->app->n_passed >= STARVING)
+            return wait;
+        if (next == NULL || wait->app->account.used_bytes < next->app->account.used_bytes)
+            next = wait;
+    }
+    return next;
+}
+
+uint64_t store_memory_lacking(const struct store *store)
+{
+    const struct store_wait *next = store_wait_next(store);
+    uint64_t wanted_bytes;
+
+    if (next == NULL)
+        return 0;
+    wanted_bytes = store->arena.used_bytes + body_need(next->len);
+    return wanted_bytes > store->arena.limit_bytes ? wanted_bytes - store->arena.limit_bytes : 0;
+}
+
+void store_memory_turn(struct store *store)
+{
+    bool refusing = store_accepts(store) != 0;
+    uint64_t promised_bytes = 0;
+    struct store_wait *wait;
+
+    while ((wait = store_wait_next(store)) != NULL) {
+        uint64_t need_bytes = body_need(wait->len);
+
+        if (!refusing && !arena_fits(&store->arena, promised_bytes + need_bytes))
+            break;
+        promised_bytes += need_bytes;
+        store_wait_end(wait);
+        wait->ready(wait);
+    }
+    if (wait != NULL && promised_bytes > 0)
+        store_kick(store); /* what was promised may have been taken, or not: look again */
+}
+
+/* ---- credit ---- */
+
+uint64_t store_credit(struct store *store, uint64_t app_uid)
+{
+    const struct arena *arena = &store->arena;
+    uint64_t free_bytes =
+        arena->limit_bytes > arena->used_bytes ? arena->limit_bytes - arena->used_bytes : 0;
+    uint64_t fair_bytes = arena->limit_bytes / (HASH_COUNT(store->apps) + 1);
+    uint64_t credit_bytes = free_bytes / CREDIT_SHARE;
+    struct store_app *app = store_app_hold(store, app_uid);
+    uint64_t used_bytes = app->account.used_bytes;
+
+    store_app_drop(app);
+    if (used_bytes > fair_bytes)
+        credit_bytes = (uint64_t)((double)credit_bytes * fair_bytes / used_bytes);
+    if (credit_bytes > CREDIT_MAX_BYTES)
+        credit_bytes = CREDIT_MAX_BYTES;
+    return credit_bytes < CREDIT_MIN_BYTES ? CREDIT_MIN_BYTES : credit_bytes;
+}

@@ -1,0 +1,308 @@
+/* What a worker tells its masters, against a scripted master: registration, heartbeats,
+ * forgetting, absence. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "core/mem.h"
+#include "worker_fixture.h"
+
+enum { PAYLOAD = 100, BLOCK = BLOCK_HEADER_BYTES + PAYLOAD };
+
+/* A master that answers, or does not, as the test says. */
+struct script {
+    struct net_listener *listener;
+    struct rpc_conn *conn; /* the last one accepted */
+    unsigned n_conns, n_registers, n_heartbeats;
+    bool say_unknown; /* in the next heartbeat's reply */
+    bool silent, garbled;
+    uint32_t interval_ms;
+    Overhand__Wire__Heartbeat *last;     /* owned */
+    Overhand__Wire__RegisterWorker *who; /* owned */
+};
+
+struct fixture {
+    struct worker_fixture worker;
+    struct script script;
+};
+
+static int script_on_header(struct rpc_conn *conn, struct rpc_frame *frame)
+{
+    return OVERHAND_E_PROTOCOL;
+}
+
+static void script_on_heartbeat(struct script *script, const struct rpc_frame *frame,
+                                Overhand__Wire__HeartbeatReply *reply)
+{
+    if (script->last != NULL)
+        overhand__wire__heartbeat__free_unpacked(script->last, NULL);
+    script->last =
+        overhand__wire__heartbeat__unpack(NULL, frame->prefix.header_length, frame->header);
+    assert_non_null(script->last);
+    script->n_heartbeats++;
+    reply->unknown = script->say_unknown;
+    script->say_unknown = false;
+}
+
+static void script_on_register(struct script *script, const struct rpc_frame *frame)
+{
+    if (script->who != NULL)
+        overhand__wire__register_worker__free_unpacked(script->who, NULL);
+    script->who =
+        overhand__wire__register_worker__unpack(NULL, frame->prefix.header_length, frame->header);
+    assert_non_null(script->who);
+    script->n_registers++;
+}
+
+static void script_on_frame(struct rpc_conn *conn, struct rpc_frame *frame)
+{
+    struct script *script = rpc_owner(conn);
+    Overhand__Wire__HeartbeatReply reply = OVERHAND__WIRE__HEARTBEAT_REPLY__INIT;
+    Overhand__Wire__HelloReply hello_reply;
+    Overhand__Wire__Status garbage = OVERHAND__WIRE__STATUS__INIT;
+    struct hello_peer peer;
+
+    if (frame->prefix.type == FRAME_HELLO) {
+        assert_int_equal(hello_accept(conn, frame, &peer, &hello_reply), 0);
+        assert_int_equal(peer.role, OVERHAND__WIRE__ROLE__ROLE_WORKER);
+        rpc_reply(conn, &frame->prefix, &hello_reply.base);
+        return;
+    }
+    if (frame->prefix.type == FRAME_REGISTER_WORKER)
+        script_on_register(script, frame);
+    else
+        script_on_heartbeat(script, frame, &reply);
+    garbage.text = "not what was expected";
+    reply.interval_ms = script->interval_ms;
+    if (script->garbled)
+        rpc_reply(conn, &frame->prefix, &garbage.base);
+    else if (!script->silent)
+        rpc_reply(conn, &frame->prefix, &reply.base);
+}
+
+static void script_on_closed(struct rpc_conn *conn, int status)
+{
+    struct script *script = rpc_owner(conn);
+
+    if (script->conn == conn)
+        script->conn = NULL;
+}
+
+static const struct rpc_events script_events = {
+    .on_header = script_on_header, .on_frame = script_on_frame, .on_closed = script_on_closed};
+
+static void script_on_accept(struct net_listener *listener, struct net_stream *stream)
+{
+    struct script *script = listener->owner;
+    struct rpc_options options = {.accepted = true};
+
+    script->n_conns++;
+    script->conn = rpc_open(stream, &options, &script_events, script);
+}
+
+static void script_on_listener_closed(struct net_listener *listener)
+{
+}
+
+static void script_listen(struct fixture *f)
+{
+    assert_int_equal(net_listen(sim_net_host(f->worker.net, "master"), &f->worker.master,
+                                script_on_accept, &f->script, &f->script.listener),
+                     0);
+}
+
+static int fixture_setup(void **state)
+{
+    struct fixture *f = mem_zalloc(sizeof *f);
+
+    worker_fixture_init(&f->worker);
+    f->worker.with_master = true;
+    f->script.interval_ms = 1000;
+    *state = f;
+    return 0;
+}
+
+static int fixture_teardown(void **state)
+{
+    struct fixture *f = *state;
+
+    if (f->worker.worker != NULL)
+        (void)worker_fixture_stop(&f->worker);
+    if (f->script.listener != NULL)
+        net_listener_close(f->script.listener, script_on_listener_closed);
+    if (f->script.conn != NULL)
+        rpc_close(f->script.conn, OVERHAND_E_CLOSED);
+    sim_loop_advance_ms(&f->worker.loop, 100);
+    worker_fixture_fini(&f->worker);
+    if (f->script.last != NULL)
+        overhand__wire__heartbeat__free_unpacked(f->script.last, NULL);
+    if (f->script.who != NULL)
+        overhand__wire__register_worker__free_unpacked(f->script.who, NULL);
+    mem_free(f);
+    return 0;
+}
+
+static int push_one(struct fixture *f)
+{
+    struct block_home home = {WORKER_FIXTURE_APP, 4, 2};
+    struct worker_peer peer;
+    uint8_t block[BLOCK];
+    int rc;
+
+    worker_fixture_executor(&f->worker, &peer);
+    worker_peer_block(block, &home, 1, 1, 0, true, PAYLOAD);
+    rc = worker_peer_push(&peer, 4, 2, block, BLOCK);
+    worker_peer_close(&peer);
+    return rc;
+}
+
+static void test_a_worker_registers_and_says_at_once_what_it_holds(void **state)
+{
+    struct fixture *f = *state;
+
+    script_listen(f);
+    worker_fixture_start(&f->worker, 77);
+    sim_loop_advance_ms(&f->worker.loop, 100);
+    assert_int_equal(f->script.n_registers, 1);
+    assert_int_equal(f->script.n_heartbeats, 1);
+    assert_string_equal(f->script.who->worker->id, "worker-1");
+    assert_int_equal(f->script.who->worker->incarnation, 77);
+    assert_int_equal(f->script.who->worker->port, WORKER_FIXTURE_PORT);
+    assert_int_equal(f->script.who->worker->n_shards, WORKER_FIXTURE_SHARDS);
+    assert_string_equal(f->script.who->worker->zone, "zone-1");
+    assert_int_equal(push_one(f), 0);
+    sim_loop_advance_ms(&f->worker.loop, 3000);
+    assert_in_range(f->script.n_heartbeats, 3, 5); /* each second, as the master wishes */
+    assert_int_equal(f->script.last->n_held, 1);
+    assert_int_equal(f->script.last->held[0]->app_uid, WORKER_FIXTURE_APP);
+    assert_string_equal(f->script.last->held[0]->app_id, "app-of-a-test");
+    assert_int_equal(f->script.last->held[0]->shuffle_id, 4);
+    assert_int_equal(f->script.last->held[0]->n_partitions, 1);
+    assert_int_equal(f->script.last->held[0]->bytes, BLOCK);
+    assert_int_equal(f->script.last->pushed_bytes, BLOCK);
+    assert_int_equal(f->script.last->n_disks, 1);
+    assert_true(f->script.last->disks[0]->free_bytes > 0);
+    assert_true(f->script.last->memory_bytes > 0);
+    assert_int_equal(f->script.last->sequence, f->script.n_heartbeats);
+    assert_false(f->script.last->draining);
+}
+
+static void test_a_master_that_forgot_the_worker_is_told_again(void **state)
+{
+    struct fixture *f = *state;
+
+    script_listen(f);
+    worker_fixture_start(&f->worker, 77);
+    sim_loop_advance_ms(&f->worker.loop, 100);
+    f->script.say_unknown = true;
+    sim_loop_advance_ms(&f->worker.loop, 3000);
+    assert_int_equal(f->script.n_registers, 2);
+    assert_int_equal(f->script.n_conns, 1);
+    assert_true(f->script.n_heartbeats > 2);
+}
+
+static void test_a_master_away_disturbs_nobody_and_is_found_when_it_comes(void **state)
+{
+    struct fixture *f = *state;
+
+    worker_fixture_start(&f->worker, 77);
+    assert_int_equal(push_one(f), 0);
+    sim_loop_advance_ms(&f->worker.loop, 600000);
+    assert_int_equal(push_one(f), 0);
+    script_listen(f);
+    sim_loop_advance_ms(&f->worker.loop, HEARTBEAT_BACKOFF_MAX_MS * 3 / 2 + 1000);
+    assert_int_equal(f->script.n_registers, 1);
+    assert_true(f->script.n_heartbeats > 0);
+}
+
+static void test_a_broken_link_is_made_again(void **state)
+{
+    struct fixture *f = *state;
+
+    script_listen(f);
+    worker_fixture_start(&f->worker, 77);
+    for (unsigned n = 1; n <= 10; n++) {
+        sim_loop_advance_ms(&f->worker.loop, 2500);
+        assert_int_equal(f->script.n_registers, n);
+        sim_net_reset(f->worker.net, "worker", "master");
+    }
+}
+
+static void test_a_master_that_does_not_answer_is_given_up_and_tried_again(void **state)
+{
+    struct fixture *f = *state;
+
+    script_listen(f);
+    worker_fixture_start(&f->worker, 77);
+    sim_loop_advance_ms(&f->worker.loop, 500);
+    f->script.silent = true;
+    sim_loop_advance_ms(&f->worker.loop, 60000);
+    assert_in_range(f->script.n_conns, 3, 20);
+    assert_int_equal(push_one(f), 0);
+    f->script.silent = false;
+    sim_loop_advance_ms(&f->worker.loop, 25000);
+    assert_true(f->script.n_heartbeats > 5);
+}
+
+static void test_a_master_that_talks_nonsense_is_given_up_and_tried_again(void **state)
+{
+    struct fixture *f = *state;
+
+    script_listen(f);
+    f->script.garbled = true;
+    worker_fixture_start(&f->worker, 77);
+    sim_loop_advance_ms(&f->worker.loop, 60000);
+    assert_in_range(f->script.n_conns, 3, 30);
+    f->script.garbled = false;
+    sim_loop_advance_ms(&f->worker.loop, 25000);
+    assert_true(f->script.n_heartbeats > 5);
+}
+
+static void test_masters_hear_of_draining_before_the_worker_is_gone(void **state)
+{
+    struct fixture *f = *state;
+
+    script_listen(f);
+    worker_fixture_start(&f->worker, 77);
+    assert_int_equal(push_one(f), 0);
+    sim_loop_advance_ms(&f->worker.loop, 500);
+    sim_disk_hold(&f->worker.disk, SIM_DISK_ANY);
+    worker_fixture_stop_begin(&f->worker);
+    sim_loop_advance_ms(&f->worker.loop, 50);
+    assert_true(f->script.last->draining);
+    sim_disk_release_all(&f->worker.disk);
+    assert_int_equal(worker_fixture_stop(&f->worker), 0);
+}
+
+static void test_a_worker_may_be_stopped_at_any_time_of_its_registration(void **state)
+{
+    struct fixture *f = *state;
+
+    script_listen(f);
+    for (unsigned turns = 0; turns < 40; turns++) {
+        worker_fixture_start(&f->worker, 77);
+        for (unsigned i = 0; i < turns; i++)
+            (void)sim_loop_step(&f->worker.loop);
+        assert_int_equal(worker_fixture_stop(&f->worker), 0);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+#define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
+        TEST(test_a_worker_registers_and_says_at_once_what_it_holds),
+        TEST(test_a_master_that_forgot_the_worker_is_told_again),
+        TEST(test_a_master_away_disturbs_nobody_and_is_found_when_it_comes),
+        TEST(test_a_broken_link_is_made_again),
+        TEST(test_a_master_that_does_not_answer_is_given_up_and_tried_again),
+        TEST(test_a_master_that_talks_nonsense_is_given_up_and_tried_again),
+        TEST(test_masters_hear_of_draining_before_the_worker_is_gone),
+        TEST(test_a_worker_may_be_stopped_at_any_time_of_its_registration),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
