@@ -1,0 +1,358 @@
+/* The application's lease. Every third of it: LEASE to each worker known (masters may be away meanwhile), and RENEW_APP to a
+ * master, whose answer names the holders; new ones get their LEASE at once. A worker that failed three times in a row has
+ * forgotten us by then: it is dropped from the list unless a master names it again.
+ *
+ * Nothing here fails but registering: what cannot be told to a worker expires there. */
+#include "client/app_lease.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "client/client.h"
+#include "core/log.h"
+#include "core/mem.h"
+
+enum { LEASE_MS = 120000, LEASE_FAILURES_MAX = 3 };
+
+struct app_worker {
+    UT_hash_handle hh;
+    char *key;
+    struct app_lease *lease;
+    struct link *link; /* held */
+    struct link_wait wait;
+    struct rpc_call call;
+    bool waiting, calling;
+    unsigned n_failures;
+};
+
+/* One UNREGISTER to one worker. */
+struct app_drop {
+    struct app_lease *lease;
+    struct link *link; /* held */
+    struct link_wait wait;
+    struct rpc_call call;
+    uint32_t *shuffle_ids; /* owned */
+    size_t n_shuffle_ids;
+    bool all;
+};
+
+static void lease_on_registered(struct master_call *call, int status, const uint8_t *reply,
+                                size_t len, const char *text);
+static void lease_on_renewed(struct master_call *call, int status, const uint8_t *reply,
+                             size_t len, const char *text);
+static void lease_on_last_holders(struct master_call *call, int status, const uint8_t *reply,
+                                  size_t len, const char *text);
+static void worker_on_link(struct link_wait *wait, int status);
+static void worker_on_reply(struct rpc_call *call, int status, const uint8_t *header, size_t len,
+                            const char *error_text);
+static void drop_on_link(struct link_wait *wait, int status);
+static void drop_on_reply(struct rpc_call *call, int status, const uint8_t *header, size_t len,
+                          const char *error_text);
+
+/* ---- one worker's lease ------------------------------------------------------------------------ */
+
+static void worker_renew(struct app_worker *worker)
+{
+    if (worker->waiting || worker->calling)
+        return;
+    worker->waiting = true;
+    link_wait_start(worker->link, &worker->wait, 0, worker_on_link);
+}
+
+static void worker_free(struct app_worker *worker)
+{
+    HASH_DEL(worker->lease->workers, worker);
+    link_drop(worker->link);
+    mem_free(worker->key);
+    mem_free(worker);
+}
+
+static void worker_end(struct app_worker *worker, int status, const char *text)
+{
+    struct app_lease *lease = worker->lease;
+    char name[ADDRESS_TEXT_BYTES + 128];
+
+    if (status == 0) {
+        worker->n_failures = 0;
+    } else if (++worker->n_failures == LEASE_FAILURES_MAX && !lease->stopped) {
+        log_warn("client/lease", "%s does not take the lease, data there may expire: %s",
+                 link_name(worker->link, name, sizeof name), text);
+    }
+    if (lease->stopped || worker->n_failures >= LEASE_FAILURES_MAX)
+        worker_free(worker);
+}
+
+static void worker_on_link(struct link_wait *wait, int status)
+{
+    struct app_worker *worker = container_of(wait, struct app_worker, wait);
+    Overhand__Wire__Lease message;
+
+    worker->waiting = false;
+    if (status != 0) {
+        worker_end(worker, status, worker->link->text);
+        return;
+    }
+    overhand__wire__lease__init(&message);
+    message.lease_ms = worker->lease->lease_ms;
+    worker->calling = true;
+    client_hold_live(worker->lease->client);
+    rpc_call(worker->link->conn, &worker->call, FRAME_LEASE, &message.base, NULL, 0,
+             worker->lease->client->request_timeout_ms, worker_on_reply);
+}
+
+static void worker_on_reply(struct rpc_call *call, int status, const uint8_t *header, size_t len,
+                            const char *error_text)
+{
+    struct app_worker *worker = container_of(call, struct app_worker, call);
+    struct overhand_client *client = worker->lease->client;
+
+    worker->calling = false;
+    worker_end(worker, status, *error_text ? error_text : overhand_strerror(status));
+    client_drop_live(client);
+}
+
+static void lease_add_worker(struct app_lease *lease, const struct endpoint *endpoint)
+{
+    char key[LIMIT_WORKER_ID_BYTES + ADDRESS_TEXT_BYTES + 2];
+    struct app_worker *worker;
+
+    snprintf(key, sizeof key, "%s %s %u", endpoint->id, endpoint->host, endpoint->port);
+    HASH_FIND_STR(lease->workers, key, worker);
+    if (worker != NULL)
+        return;
+    worker = mem_zalloc(sizeof *worker);
+    worker->lease = lease;
+    worker->key = mem_strdup(key);
+    worker->link = link_hold_worker(&lease->client->links, endpoint, LINK_CONTROL,
+                                    OVERHAND__WIRE__ROLE__ROLE_DRIVER);
+    link_wait_init(&worker->wait);
+    HASH_ADD_KEYPTR(hh, lease->workers, worker->key, strlen(worker->key), worker);
+    if (lease->running)
+        worker_renew(worker);
+}
+
+static void lease_add_holders(struct app_lease *lease, const Overhand__Wire__AppReply *reply)
+{
+    for (size_t i = 0; i < reply->n_holders; i++) {
+        struct endpoint endpoint;
+
+        if (endpoint_from_wire(reply->holders[i], &endpoint))
+            lease_add_worker(lease, &endpoint);
+    }
+}
+
+void app_lease_add_layout(struct app_lease *lease, const struct layout *layout)
+{
+    for (uint32_t i = 0; i < layout->n_workers; i++)
+        lease_add_worker(lease, &layout->workers[i]);
+}
+
+/* ---- the application --------------------------------------------------------------------------- */
+
+static void lease_on_renew(struct loop_timer *timer)
+{
+    struct app_lease *lease = container_of(timer, struct app_lease, renew);
+    struct app_worker *worker, *after;
+    Overhand__Wire__RenewApp message;
+
+    HASH_ITER(hh, lease->workers, worker, after)
+    {
+        worker_renew(worker);
+    }
+    if (lease->call.race == NULL) {
+        overhand__wire__renew_app__init(&message);
+        masters_call(&lease->client->masters, &lease->call, OVERHAND__WIRE__ROLE__ROLE_DRIVER,
+                     FRAME_RENEW_APP, &message.base, lease_on_renewed);
+    }
+    loop_timer_start(&lease->renew, lease->lease_ms / 3);
+}
+
+void app_lease_init(struct app_lease *lease, struct overhand_client *client)
+{
+    *lease = (struct app_lease){.client = client, .lease_ms = LEASE_MS};
+    loop_timer_init(&lease->renew, client->env.loop, lease_on_renew);
+}
+
+void app_lease_open(struct app_lease *lease,
+                    void (*opened)(struct app_lease *lease, int status, const char *text))
+{
+    Overhand__Wire__RegisterApp message;
+
+    ASSERT(lease->call.race == NULL);
+    lease->opened = opened;
+    overhand__wire__register_app__init(&message);
+    message.lease_ms = LEASE_MS;
+    masters_call(&lease->client->masters, &lease->call, OVERHAND__WIRE__ROLE__ROLE_DRIVER,
+                 FRAME_REGISTER_APP, &message.base, lease_on_registered);
+}
+
+static void lease_on_registered(struct master_call *call, int status, const uint8_t *bytes,
+                                size_t len, const char *text)
+{
+    struct app_lease *lease = container_of(call, struct app_lease, call);
+
+    if (status == 0) {
+        Overhand__Wire__AppReply *reply = overhand__wire__app_reply__unpack(NULL, len, bytes);
+
+        if (reply == NULL) {
+            status = OVERHAND_E_PROTOCOL;
+            text = "malformed answer to REGISTER_APP";
+        } else if (reply->n_workers == 0) {
+            status = OVERHAND_E_NO_WORKERS;
+            text = "the master knows no worker that is alive";
+        } else {
+            lease->running = true;
+            if (reply->lease_ms > 0)
+                lease->lease_ms = reply->lease_ms;
+            lease_add_holders(lease, reply);
+            loop_timer_start(&lease->renew, lease->lease_ms / 3);
+        }
+        if (reply != NULL)
+            overhand__wire__app_reply__free_unpacked(reply, NULL);
+    }
+    lease->opened(lease, status, text);
+}
+
+/* The holders a master named, if it did. */
+static void lease_read_holders(struct app_lease *lease, int status, const uint8_t *bytes,
+                               size_t len, const char *text)
+{
+    Overhand__Wire__AppReply *reply =
+        status == 0 ? overhand__wire__app_reply__unpack(NULL, len, bytes) : NULL;
+
+    if (reply == NULL) {
+        log_info("client/lease", "masters do not say who holds our data: %s",
+                 status != 0 ? text : "malformed answer");
+        return;
+    }
+    lease_add_holders(lease, reply);
+    overhand__wire__app_reply__free_unpacked(reply, NULL);
+}
+
+static void lease_on_renewed(struct master_call *call, int status, const uint8_t *bytes,
+                             size_t len, const char *text)
+{
+    lease_read_holders(container_of(call, struct app_lease, call), status, bytes, len, text);
+}
+
+/* ---- dropping data ----------------------------------------------------------------------------- */
+
+static void lease_drop_at_all(struct app_lease *lease, const uint32_t *shuffle_ids, size_t n,
+                              bool all)
+{
+    struct app_worker *worker, *after;
+
+    HASH_ITER(hh, lease->workers, worker, after)
+    {
+        struct app_drop *drop = mem_zalloc(sizeof *drop);
+
+        drop->lease = lease;
+        drop->link = link_hold_again(worker->link);
+        drop->shuffle_ids = mem_reallocarray(NULL, n + 1, sizeof *drop->shuffle_ids);
+        if (n > 0)
+            memcpy(drop->shuffle_ids, shuffle_ids, n * sizeof *shuffle_ids);
+        drop->n_shuffle_ids = n;
+        drop->all = all;
+        lease->n_drops++;
+        client_hold_live(lease->client);
+        link_wait_start(drop->link, &drop->wait, 0, drop_on_link);
+    }
+}
+
+static void lease_check_closed(struct app_lease *lease)
+{
+    void (*closed)(struct app_lease *lease) = lease->closed;
+
+    if (closed == NULL || lease->n_drops > 0 || lease->call.race != NULL)
+        return;
+    lease->closed = NULL;
+    closed(lease);
+}
+
+static void drop_finish(struct app_drop *drop, int status, const char *text)
+{
+    struct app_lease *lease = drop->lease;
+    struct overhand_client *client = lease->client;
+    char name[ADDRESS_TEXT_BYTES + 128];
+
+    if (status != 0 && !client->closing)
+        log_info("client/lease", "%s was not told to drop data, it expires there: %s",
+                 link_name(drop->link, name, sizeof name), text);
+    link_drop(drop->link);
+    mem_free(drop->shuffle_ids);
+    mem_free(drop);
+    lease->n_drops--;
+    lease_check_closed(lease);
+    client_drop_live(client);
+}
+
+static void drop_on_link(struct link_wait *wait, int status)
+{
+    struct app_drop *drop = container_of(wait, struct app_drop, wait);
+    Overhand__Wire__Unregister message;
+
+    if (status != 0) {
+        drop_finish(drop, status, drop->link->text);
+        return;
+    }
+    overhand__wire__unregister__init(&message);
+    message.shuffle_ids = drop->shuffle_ids;
+    message.n_shuffle_ids = drop->n_shuffle_ids;
+    message.all = drop->all;
+    rpc_call(drop->link->conn, &drop->call, FRAME_UNREGISTER, &message.base, NULL, 0,
+             drop->lease->client->request_timeout_ms, drop_on_reply);
+}
+
+static void drop_on_reply(struct rpc_call *call, int status, const uint8_t *header, size_t len,
+                          const char *error_text)
+{
+    drop_finish(container_of(call, struct app_drop, call), status,
+                *error_text ? error_text : overhand_strerror(status));
+}
+
+void app_lease_unregister(struct app_lease *lease, uint32_t *shuffle_ids, size_t n)
+{
+    lease_drop_at_all(lease, shuffle_ids, n, false);
+}
+
+/* ---- the end ----------------------------------------------------------------------------------- */
+
+void app_lease_close(struct app_lease *lease, void (*closed)(struct app_lease *lease))
+{
+    Overhand__Wire__RenewApp message;
+
+    lease->running = false;
+    lease->closed = closed;
+    loop_timer_stop(&lease->renew);
+    masters_cancel(&lease->call);
+    overhand__wire__renew_app__init(&message);
+    masters_call(&lease->client->masters, &lease->call, OVERHAND__WIRE__ROLE__ROLE_DRIVER,
+                 FRAME_RENEW_APP, &message.base, lease_on_last_holders);
+}
+
+static void lease_on_last_holders(struct master_call *call, int status, const uint8_t *bytes,
+                                  size_t len, const char *text)
+{
+    struct app_lease *lease = container_of(call, struct app_lease, call);
+
+    lease_read_holders(lease, status, bytes, len, text);
+    lease_drop_at_all(lease, NULL, 0, true);
+    lease_check_closed(lease);
+}
+
+void app_lease_stop(struct app_lease *lease)
+{
+    struct app_worker *worker, *after;
+
+    lease->stopped = true;
+    lease->running = false;
+    lease->closed = NULL;
+    loop_timer_stop(&lease->renew);
+    masters_cancel(&lease->call);
+    HASH_ITER(hh, lease->workers, worker, after)
+    {
+        link_wait_cancel(&worker->wait);
+        if (!worker->calling)
+            worker_free(worker);
+    }
+}

@@ -1,0 +1,195 @@
+/* Blocks on their way to the caller. On the loop: a segment's blocks become items; what nobody expects or was seen is
+ * dropped at once; jobs are started while decompressed memory lasts. On a compression thread: verify, decompress. On the loop
+ * again: accept once, make ready.
+ *
+ * A block that fails its checksum, or does not decompress to what its header says, marks its source as damaged: reader.c decides
+ * whether to read again. A block that contradicts another one ends the read. */
+#include <inttypes.h>
+
+#include "client/reader.h"
+#include "core/mem.h"
+
+static void item_run(struct work_job *job, struct codec *codec);
+static void item_on_done(struct work_job *job);
+
+void reader_release_segment(struct reader_segment *segment)
+{
+    struct reader_source *source = segment->source;
+    uint32_t len = segment->len;
+
+    mem_free(segment);
+    source_on_released(source, len);
+}
+
+static void item_drop_segment(struct reader_item *item)
+{
+    struct reader_segment *segment = item->segment;
+
+    item->segment = NULL;
+    item->block = NULL;
+    if (segment != NULL && --segment->n_items == 0)
+        reader_release_segment(segment);
+}
+
+void reader_free_item(struct reader_item *item)
+{
+    item_drop_segment(item);
+    mem_free(item->raw);
+    mem_free(item);
+}
+
+void reader_free_items(struct list *items)
+{
+    struct list *node;
+
+    while ((node = list_pop_front(items)) != NULL)
+        reader_free_item(container_of(node, struct reader_item, node));
+}
+
+static void reader_count_dropped(struct overhand_reader *reader)
+{
+    client_lock(reader->client);
+    reader->stats.n_dropped++;
+    client_unlock(reader->client);
+}
+
+int reader_receive(struct overhand_reader *reader, struct reader_segment *segment,
+                   uint32_t partition, const uint8_t *data, uint32_t len)
+{
+    struct block_walk walk;
+    struct block_header header;
+    const uint8_t *block;
+    int rc;
+
+    block_walk_init(&walk, data, len);
+    while ((rc = block_walk_next(&walk, &block, &header)) == 1) {
+        enum check_answer answer = check_look(&reader->check, partition, &header);
+
+        if (answer == CHECK_REPEAT || answer == CHECK_FOREIGN) {
+            reader_count_dropped(reader);
+            continue; /* a broken one is judged once its checksum is known to be right */
+        }
+        struct reader_item *item = mem_alloc(sizeof *item);
+        *item = (struct reader_item){
+            .job = {.run = item_run, .done = item_on_done},
+            .reader = reader,
+            .source = segment->source,
+            .segment = segment,
+            .block = block,
+            .header = header,
+            .partition = partition,
+        };
+        list_init(&item->node);
+        segment->n_items++;
+        list_push_back(&reader->received, &item->node);
+    }
+    return rc;
+}
+
+void reader_pump(struct overhand_reader *reader)
+{
+    struct overhand_client *client = reader->client;
+
+    while (!list_empty(&reader->received) && !reader->over) {
+        struct reader_item *item =
+            container_of(reader->received.next, struct reader_item, node);
+        uint32_t raw_len = item->header.raw_length;
+
+        client_lock(client);
+        bool fits = reader->raw_ahead_bytes == 0 ||
+                    reader->raw_ahead_bytes + raw_len <= READER_RAW_AHEAD_BYTES;
+        if (fits)
+            reader->raw_ahead_bytes += raw_len;
+        client_unlock(client);
+        if (!fits)
+            return;
+        list_remove(&item->node);
+        reader->n_jobs++;
+        work_submit(client->work, &item->job, true);
+    }
+}
+
+static void item_run(struct work_job *job, struct codec *codec)
+{
+    struct reader_item *item = container_of(job, struct reader_item, job);
+    const struct layout *layout = &item->reader->layout;
+    const struct block_header *header = &item->header;
+    struct block_home home = {
+        .app_uid = layout->app_uid,
+        .shuffle_id = layout->shuffle_id,
+        .partition = item->partition,
+    };
+
+    item->status = block_verify(item->block, header, &home);
+    if (item->status != 0 || header->raw_length == 0)
+        return;
+    item->raw = mem_alloc(header->raw_length);
+    item->status =
+        codec_decompress(codec, header->codec, item->block + BLOCK_HEADER_BYTES,
+                         header->stored_length, item->raw, header->raw_length);
+}
+
+static void reader_give_raw(struct overhand_reader *reader, uint32_t raw_len)
+{
+    client_lock(reader->client);
+    reader->raw_ahead_bytes -= raw_len;
+    client_unlock(reader->client);
+}
+
+static void item_make_ready(struct reader_item *item)
+{
+    struct overhand_reader *reader = item->reader;
+
+    item_drop_segment(item); /* its memory may take new frames */
+    client_lock(reader->client);
+    list_push_back(&reader->ready, &item->node);
+    pthread_cond_signal(&reader->cond);
+    client_unlock(reader->client);
+}
+
+/* A verified block: deliver it, drop it, or end the read. */
+static void item_judge(struct reader_item *item)
+{
+    struct overhand_reader *reader = item->reader;
+    const struct block_header *header = &item->header;
+    struct overhand_expected lost = {
+        .attempt = header->attempt,
+        .map_index = header->map_index,
+        .partition = item->partition,
+    };
+    enum check_answer answer = check_accept(&reader->check, item->partition, header);
+
+    if (answer == CHECK_NEW && header->raw_length > 0) {
+        item_make_ready(item);
+        return;
+    }
+    reader_give_raw(reader, header->raw_length);
+    if (answer == CHECK_BROKEN)
+        reader_fail(reader, OVERHAND_E_LOST, &lost,
+                    "block %" PRIu32 " contradicts what was read before of this attempt",
+                    header->sequence);
+    else if (answer != CHECK_NEW)
+        reader_count_dropped(reader);
+    reader_free_item(item);
+}
+
+static void item_on_done(struct work_job *job)
+{
+    struct reader_item *item = container_of(job, struct reader_item, job);
+    struct overhand_reader *reader = item->reader;
+
+    reader->n_jobs--;
+    if (reader->over) {
+        reader_give_raw(reader, item->header.raw_length);
+        reader_free_item(item);
+    } else if (item->status != 0) {
+        reader_give_raw(reader, item->header.raw_length);
+        item->source->damaged = true;
+        reader_free_item(item);
+    } else {
+        item_judge(item);
+    }
+    reader_pump(reader);
+    reader_check_end(reader);
+    reader_free_if_over(reader);
+}

@@ -1,0 +1,172 @@
+/* The writer: one map attempt. Its parts and who owns them:
+ *
+ *   writer.c        the caller's thread: the public functions, slots and chains
+ *   writer_flush.c  the caller's thread: which partitions leave when; a compression thread: the chain becomes a sealed block
+ *   writer_route.c  the loop: which worker a block goes to; stand-ins
+ *   writer_push.c   the loop: blocks become PUSH frames, answers come back
+ *
+ * The life of a row: appended to its partition's chain -> the chain is handed over -> gathered, compressed, sealed; its memory
+ * comes back -> the block waits in the lane of its worker -> leaves in a PUSH -> is acked and freed. */
+#ifndef CLIENT_WRITER_H
+#define CLIENT_WRITER_H
+
+#include <stdatomic.h>
+
+#include "client/client.h"
+#include "client/exceptions.h"
+#include "client/layout.h"
+#include "client/writer_arena.h"
+#include "core/block.h"
+
+enum {
+    WRITER_BATCH_BYTES = 240 << 10,     /* a partition with so much leaves: batches near 256 KiB */
+    WRITER_BATCH_MAX_BYTES = 4 << 20,   /* no batch is larger, unless one record is */
+    WRITER_BATCH_MIN_BYTES = 16 << 10,  /* under pressure, those with less stay if they can */
+    WRITER_MEMORY_MIN_BYTES = 1 << 20,
+    WRITER_MEMORY_BYTES = 64 << 20,     /* default */
+};
+
+struct writer_lane;
+struct writer_stand_in;
+
+/* A chain on its way to becoming a block, then the block until it is acked. */
+struct writer_block {
+    struct work_job job;
+    struct list node; /* in a lane, a push or a stand-in */
+    struct overhand_writer *writer;
+    struct arena_block *chain; /* NULL once sealed */
+    uint64_t reserved_bytes;   /* of the send budget */
+    uint32_t partition, sequence;
+    bool last;
+    uint32_t raw_len;
+    uint8_t *data; /* owned; header and payload; NULL: the attempt ended before */
+    size_t len;
+};
+
+struct writer_partition {
+    struct arena_block *first, *last; /* the chain being filled */
+    uint32_t full_bytes;              /* data in its blocks before `last` */
+    uint32_t next_sequence;
+    bool ended; /* its LAST block was handed over */
+};
+
+struct overhand_writer {
+    struct overhand_client *client;
+    struct layout layout;
+    uint32_t map_index;
+    uint64_t attempt;
+    enum overhand_codec codec;
+    int codec_level;
+
+    /* the caller's */
+    struct writer_arena arena;
+    struct overhand_slot *slots;
+    struct writer_partition *partitions;
+    uint64_t handed_bytes; /* arena bytes handed over and not back yet */
+    bool finishing, finished;
+    char *exceptions_text;
+    uint64_t wait_ns;
+
+    /* crossing */
+    pthread_cond_t cond;
+    struct budget_wait budget_wait;
+    struct arena_block *returned; /* chains the compression threads are done with */
+    uint64_t n_unacked;           /* blocks handed over and not acked */
+    unsigned n_compressing;
+    _Atomic int status; /* not 0: the attempt has ended */
+    char error[LIMIT_TEXT_BYTES];
+    struct overhand_writer_stats stats;
+
+    /* the loop's */
+    uint64_t *partition_bytes; /* the caller's after finish */
+    struct exceptions exceptions; /* likewise */
+    struct writer_lane *lanes;
+    struct writer_lane **slot_lanes; /* home lane of each slot, NULL: not used yet */
+    struct writer_stand_in *stand_ins;
+    struct list dirty; /* lanes whose queue waits for more */
+    char **avoided;    /* ids of workers that refused or failed; owned */
+    size_t n_avoided;
+    unsigned n_pushes;
+    bool closed;
+    struct loop_task close_task;
+};
+
+/* ---- writer_flush.c: the caller's thread ------------------------------------------------------ */
+
+/* Bytes of data in a partition's chain. */
+size_t writer_chain_bytes(const struct overhand_writer *writer, uint32_t partition);
+/* Hand a partition's chain over as one block, `last` or not. False: no send memory now (writer->budget_wait waits). */
+bool writer_hand_over(struct overhand_writer *writer, uint32_t partition, bool last);
+/* Hand a chain over that is in no partition yet. False: as above, the chain stays the caller's. */
+bool writer_hand_over_chain(struct overhand_writer *writer, uint32_t partition,
+                            struct arena_block *chain, size_t raw_len, bool last);
+/* Take back what the compression threads are done with. True: there was something. */
+bool writer_reclaim(struct overhand_writer *writer);
+/* Give blocks back that were chained and never written to. */
+void writer_release_empty(struct overhand_writer *writer);
+/* No more interest in send memory for now: another writer may have it. */
+void writer_leave_line(struct overhand_writer *writer);
+/* Get memory for the arena: hand over the fullest partitions, wait for chains to come back.
+ * Returns: 0 (try again to take memory), OVERHAND_E_AGAIN, or what ended the attempt. */
+MUST_CHECK int writer_make_room(struct overhand_writer *writer, uint64_t deadline_ns);
+enum writer_need {
+    WRITER_NEED_SEND,  /* send memory */
+    WRITER_NEED_ARENA, /* chains that came back, or send memory to hand over more */
+    WRITER_NEED_ACKS,  /* everything handed over was acked */
+};
+/* Wait for that. Returns: 0 (look again), OVERHAND_E_AGAIN, or what ended the attempt. */
+MUST_CHECK int writer_wait(struct overhand_writer *writer, enum writer_need need,
+                           uint64_t deadline_ns);
+
+/* ---- writer_route.c: the loop ------------------------------------------------------------------ */
+
+/* A block was sealed (or dropped, when the attempt has ended). */
+void writer_on_sealed(struct work_job *job);
+/* Put a sealed block into the lane it belongs to now. */
+void writer_route(struct overhand_writer *writer, struct writer_block *block);
+/* Avoid this lane's worker from now on, and route all that waits in the lane anew. */
+void writer_abandon_lane(struct writer_lane *lane);
+/* A block of `partition` was acked by a lane: note it when that is not its home. */
+void writer_note_ack(struct writer_lane *lane, uint32_t partition);
+/* End the attempt; the first reason counts. */
+void writer_end(struct overhand_writer *writer, int status, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+/* Forget a block for good: acked, or of an ended attempt. */
+void writer_free_block(struct writer_block *block);
+/* Free the writer when it is closed and nothing refers to it any more. */
+void writer_free_if_over(struct overhand_writer *writer);
+/* From the public close: ends what can be ended. */
+void writer_on_close(struct loop_task *task);
+
+/* ---- writer_push.c: the loop ------------------------------------------------------------------- */
+
+/* A writer's way to one worker shard. */
+struct writer_lane {
+    UT_hash_handle hh; /* by link */
+    struct overhand_writer *writer;
+    struct link *link; /* held */
+    struct endpoint endpoint; /* strings owned */
+    uint32_t shard;
+    struct list queue; /* blocks */
+    uint64_t queued_bytes;
+    struct list dirty_node;
+    struct link_wait wait;
+    struct loop_timer pause;
+    bool waiting; /* for the link */
+    bool urgent;  /* send what is queued, do not wait for more */
+    bool failed;  /* route around */
+    unsigned n_failures; /* in a row */
+    uint64_t acked_incarnation; /* of the worker that acked blocks of ours; 0: none did */
+};
+
+/* The lane to a worker's shard, made when there is none. */
+struct writer_lane *lane_get(struct overhand_writer *writer, const struct endpoint *endpoint,
+                             uint32_t shard);
+/* Queue a block; it leaves when a frame is full or lane_flush is called. */
+void lane_add(struct writer_lane *lane, struct writer_block *block);
+/* Send what is queued. */
+void lane_flush(struct writer_lane *lane);
+/* Free a lane; nothing may be queued or in flight. */
+void lane_free(struct writer_lane *lane);
+
+#endif

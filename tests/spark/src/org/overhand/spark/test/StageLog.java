@@ -1,0 +1,72 @@
+package org.overhand.spark.test;
+
+import java.util.ArrayList;
+import java.util.List;
+import org.apache.spark.FetchFailed;
+import org.apache.spark.scheduler.SparkListener;
+import org.apache.spark.scheduler.SparkListenerStageCompleted;
+import org.apache.spark.scheduler.SparkListenerTaskEnd;
+import org.apache.spark.scheduler.SparkListenerTaskStart;
+
+/** What the scheduler did since the last {@link #clear}. */
+final class StageLog extends SparkListener {
+    /** One attempt of a stage that has ended. */
+    static final class Attempt {
+        final int stage;
+        final int nTasks;
+        final boolean failed;
+
+        Attempt(int stage, int nTasks, boolean failed) {
+            this.stage = stage;
+            this.nTasks = nTasks;
+            this.failed = failed;
+        }
+
+        @Override
+        public String toString() {
+            return "stage " + stage + (failed ? " failed" : " ran") + " with " + nTasks + " tasks";
+        }
+    }
+
+    private final List<Attempt> attempts = new ArrayList<>();
+    private final List<FetchFailed> fetchFailures = new ArrayList<>();
+    private int nSpeculative;
+
+    @Override
+    public synchronized void onStageCompleted(SparkListenerStageCompleted event) {
+        attempts.add(new Attempt(event.stageInfo().stageId(), event.stageInfo().numTasks(),
+                event.stageInfo().failureReason().isDefined()));
+    }
+
+    @Override
+    public synchronized void onTaskStart(SparkListenerTaskStart event) {
+        if (event.taskInfo().speculative()) {
+            nSpeculative++;
+        }
+    }
+
+    @Override
+    public synchronized void onTaskEnd(SparkListenerTaskEnd event) {
+        if (event.reason() instanceof FetchFailed) {
+            fetchFailures.add((FetchFailed) event.reason());
+        }
+    }
+
+    synchronized void clear() {
+        attempts.clear();
+        fetchFailures.clear();
+        nSpeculative = 0;
+    }
+
+    synchronized List<Attempt> attempts() {
+        return new ArrayList<>(attempts);
+    }
+
+    synchronized List<FetchFailed> fetchFailures() {
+        return new ArrayList<>(fetchFailures);
+    }
+
+    synchronized int nSpeculative() {
+        return nSpeculative;
+    }
+}
