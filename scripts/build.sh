@@ -30,17 +30,22 @@ flock "$build_lock"
 
 configure() {
     local log=$build/configure.log
-    cmake --preset "$preset" "-DOVERHAND_STATIC_DIR=$STATIC_DIR" >"$log" 2>&1 || {
+    cmake --preset "$preset" "-DOVERHAND_STATIC_DIR=$STATIC_DIR" \
+        "-DOVERHAND_SPARK_VERSIONS=$spark_versions" >"$log" 2>&1 || {
         cat "$log" >&2
         die "could not configure $preset"
     }
 }
 
 # Ninja configures again by itself when a CMakeLists.txt changes; the rest is ours to notice.
-if [ ! -f "$build/build.ninja" ] || [ CMakePresets.json -nt "$build/build.ninja" ] ||
-    ! grep -q "^OVERHAND_STATIC_DIR:.*=$STATIC_DIR\$" "$build/CMakeCache.txt"; then
-    configure
-fi
+is_configured() {
+    [ -f "$build/build.ninja" ] && [ "$build/build.ninja" -nt CMakePresets.json ] &&
+        grep -qxF "OVERHAND_STATIC_DIR:PATH=$STATIC_DIR" "$build/CMakeCache.txt" &&
+        grep -q "^OVERHAND_SPARK_VERSIONS:.*=$spark_versions\$" "$build/CMakeCache.txt"
+}
+
+spark_versions=$(IFS=';' && echo "${SPARK_TEST_VERSIONS[*]}")
+is_configured || configure
 cmake --build "build/$preset" -- --quiet
 
 # The sanitizers of tsan and fuzz cannot be loaded into a JVM, so these two presets make no jar.
@@ -57,7 +62,7 @@ if ! jar_is_fresh; then
     exec {maven_lock}>build/.maven-lock
     flock "$maven_lock"
     say "building the Spark plugin"
-    mvn -B -q -f "$plugin/pom.xml" -DskipTests "-Dnative.dir=$build" package
+    run_maven "$plugin" "-Dnative.dir=$build" package
     cp "$plugin/target/overhand-spark.jar" "$jar.new"
     mv "$jar.new" "$jar"
 fi

@@ -9,6 +9,8 @@ set -euo pipefail
 build=$1
 chart=deploy/helm/overhand
 failed=()
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
 
 # The C sources of ours, one on each line.
 c_sources() {
@@ -56,32 +58,43 @@ check_shell() {
     shellcheck -x dev .ci/run scripts/*.sh
 }
 
+# The value of one key of the chart's ConfigMap: chart_config FILE_NAME HELM_OPTION...
+chart_config() {
+    local key=$1
+    shift
+    "$HELM" template overhand "$chart" --kube-version 1.27.0 -s templates/configmap.yaml "$@" |
+        sed -n "/^  $key: |\$/,/^  [^ ]/s/^    //p"
+}
+
+# Every set of values gives valid YAML, and a configuration that the daemons take.
 check_chart() {
-    local values
-    [ -f "$chart/Chart.yaml" ] || {
-        echo "no chart at $chart"
-        return 1
-    }
-    "$HELM" lint --strict "$chart" || return 1
-    for values in "$chart"/ci/*.yaml; do
+    local values daemon
+    local conf=$1/conf.yaml
+    "$HELM" lint --strict --quiet "$chart" || return 1
+    for values in "$chart"/values.yaml "$chart"/ci/*.yaml; do
         "$HELM" lint --strict --quiet -f "$values" "$chart" || return 1
-        "$HELM" template overhand "$chart" -f "$values" >/dev/null || return 1
+        "$HELM" template overhand "$chart" --kube-version 1.27.0 -f "$values" >/dev/null || return 1
+        for daemon in overhand-master overhand-worker; do
+            chart_config "$daemon.yaml" -f "$values" >"$conf" || return 1
+            [ -s "$conf" ] || return 1
+            "$build/$daemon" --config "$conf" --print-config >/dev/null || return 1
+        done
     done
 }
 
+# Run one check, which may use the directory it is given, and show what it says when it fails.
 run() {
-    local name=$1 log
-    log=$(mktemp)
+    local name=$1
+    local log=$scratch/log
     SECONDS=0
     printf '%-14s ' "$name"
-    if "check_$name" >"$log" 2>&1; then
+    if "check_$name" "$scratch" >"$log" 2>&1; then
         echo "ok (${SECONDS}s)"
     else
         echo "FAILED (${SECONDS}s)"
         cat "$log"
         failed+=("$name")
     fi
-    rm "$log"
 }
 
 for name in format includes headers words configuration shell chart tidy; do

@@ -41,10 +41,12 @@ stop_cluster() {
     [ -n "$pid" ] || return 0
     cluster_pid=
     kill -TERM "$pid" 2>/dev/null || true # it may have died by itself: wait tells
-    wait "$pid" || {
+    local status=0
+    wait "$pid" || status=$?
+    if [ "$status" -ne 0 ]; then
         tail -n 20 "$out/cluster.log" >&2
-        die "the cluster did not end cleanly (status $?); its log is $out/cluster.log"
-    }
+        die "the cluster did not end cleanly (status $status); its log is $out/cluster.log"
+    fi
 }
 trap stop_cluster EXIT
 trap 'exit 130' INT
@@ -74,7 +76,7 @@ build_runner() {
         return 0
     fi
     say "building the query runner"
-    mvn -B -q -f "$runner/pom.xml" package
+    run_maven "$runner" package
 }
 
 generate_data() {
@@ -90,7 +92,7 @@ start_cluster() {
     say "starting one master and two workers"
     exec {fd}< <(exec "$overhand" local --workers 2 --dir "$out/cluster" 2>"$out/cluster.log")
     cluster_pid=$!
-    read -r -t 20 -u "$fd" line || true # nothing read is no answer, judged below
+    read -r -t 35 -u "$fd" line || true # nothing read is no answer, judged below
     case $line in
         "ready masters="*) masters=${line#ready masters=} ;;
         *)
@@ -123,7 +125,7 @@ run_queries overhand --driver-class-path "$plugin_jar" \
 say "22 queries through Spark's own shuffle"
 run_queries spark
 
-"$overhand" --masters "$masters" status
+"$overhand" status --masters "$masters"
 stop_cluster
 echo
 "$runner/compare.py" "$out/overhand" "$out/spark"

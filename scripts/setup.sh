@@ -98,6 +98,16 @@ use_java() {
     export JAVA_HOME PATH=$JAVA_HOME/bin:$PATH
 }
 
+# Maven on one project, silent unless it fails: run_maven DIRECTORY ARGUMENT...
+run_maven() {
+    local log=$1/target/maven.log
+    mkdir -p "$1/target"
+    mvn -B -q -f "$1/pom.xml" "${@:2}" >"$log" 2>&1 || {
+        cat "$log" >&2
+        die "Maven failed in $1"
+    }
+}
+
 # One set-up of the cache at a time: several may start at once on one machine.
 cache_lock() {
     mkdir -p "$OVERHAND_CACHE"
