@@ -1,29 +1,18 @@
-/* Each shard copies its shuffles into a hash table; the main loop adds the tables up and sorts by
- * size.
+/* Each shard copies its shuffles; the main loop sorts all copies, adds up neighbours that are the
+ * same shuffle, and sorts by size.
  *
  * A disk that cannot be asked for its space is reported with that status; nothing else can fail. */
 #include "worker/census.h"
 
-#include <uthash.h>
+#include <stdlib.h>
 
 #include "core/mem.h"
 #include "worker/shard.h"
 #include "worker/worker.h"
 
-/* Compared as bytes, so without padding. */
-struct census_key {
-    uint64_t app_uid;
-    uint64_t shuffle_id;
-};
-
-struct census_row {
-    struct census_shuffle shuffle; /* first: a row is freed through its shuffle */
-    struct census_key key;
-    UT_hash_handle hh;
-};
-
 struct census_shard {
-    struct census_row *rows;
+    struct census_shuffle *rows; /* owned, with their names */
+    size_t n, capacity;
     struct store_stats stats;
 };
 
@@ -43,31 +32,20 @@ void census_start(struct census *census, struct worker *worker, void (*done)(str
 
 /* ---- on the shard ---- */
 
-/* Add a shuffle's numbers to its row, made when it is the first of them. */
-static void census_add(struct census_row **rows, const struct store_shuffle_info *info)
-{
-    struct census_key key = {info->app_uid, info->shuffle_id};
-    struct census_row *row;
-
-    HASH_FIND(hh, *rows, &key, sizeof(struct census_key), row);
-    if (row == NULL) {
-        row = mem_zalloc(sizeof *row);
-        row->key = key;
-        row->shuffle.app_uid = info->app_uid;
-        row->shuffle.shuffle_id = info->shuffle_id;
-        row->shuffle.app_id = mem_strdup(info->app_id);
-        HASH_ADD(hh, *rows, key, sizeof row->key, row);
-    }
-    row->shuffle.n_partitions += info->n_partitions;
-    row->shuffle.bytes += info->bytes;
-    row->shuffle.memory_bytes += info->memory_bytes;
-}
-
 static bool census_on_shuffle(void *arg, const struct store_shuffle_info *info)
 {
     struct census_shard *shard = arg;
 
-    census_add(&shard->rows, info);
+    if (shard->n == shard->capacity) {
+        shard->capacity = shard->capacity == 0 ? 64 : 2 * shard->capacity;
+        shard->rows = mem_reallocarray(shard->rows, shard->capacity, sizeof *shard->rows);
+    }
+    shard->rows[shard->n++] = (struct census_shuffle){.app_uid = info->app_uid,
+                                                      .shuffle_id = info->shuffle_id,
+                                                      .n_partitions = info->n_partitions,
+                                                      .bytes = info->bytes,
+                                                      .memory_bytes = info->memory_bytes,
+                                                      .app_id = mem_strdup(info->app_id)};
     return true;
 }
 
@@ -110,62 +88,70 @@ static void census_add_stats(struct store_stats *sum, const struct store_stats *
     sum->n_bad_files += stats->n_bad_files;
 }
 
-static void census_merge(struct census_row **sums, struct census_row *rows)
+static int census_compare_names(const void *a, const void *b)
 {
-    struct census_row *row, *after;
+    const struct census_shuffle *left = a, *right = b;
 
-    HASH_ITER(hh, rows, row, after) {
-        struct store_shuffle_info info = {.app_uid = row->shuffle.app_uid,
-                                          .app_id = row->shuffle.app_id,
-                                          .shuffle_id = row->shuffle.shuffle_id,
-                                          .n_partitions = row->shuffle.n_partitions,
-                                          .bytes = row->shuffle.bytes,
-                                          .memory_bytes = row->shuffle.memory_bytes};
-
-        census_add(sums, &info);
-        HASH_DEL(rows, row);
-        mem_free(row->shuffle.app_id);
-        mem_free(row);
-    }
-}
-
-static int census_compare(const void *a, const void *b)
-{
-    const struct census_shuffle *left = *(struct census_shuffle *const *)a;
-    const struct census_shuffle *right = *(struct census_shuffle *const *)b;
-
-    if (left->bytes != right->bytes)
-        return left->bytes > right->bytes ? -1 : 1;
     if (left->app_uid != right->app_uid)
         return left->app_uid < right->app_uid ? -1 : 1;
     return left->shuffle_id < right->shuffle_id ? -1 : left->shuffle_id > right->shuffle_id;
 }
 
+static int census_compare_sizes(const void *a, const void *b)
+{
+    const struct census_shuffle *left = a, *right = b;
+
+    if (left->bytes != right->bytes)
+        return left->bytes > right->bytes ? -1 : 1;
+    return census_compare_names(a, b);
+}
+
+/* Make one row of neighbours that are the same shuffle. */
+static void census_add_up(struct census *census)
+{
+    struct census_shuffle *rows = census->shuffles;
+    size_t n = 0;
+
+    for (size_t i = 0; i < census->n_shuffles; i++) {
+        if (n > 0 && census_compare_names(&rows[n - 1], &rows[i]) == 0) {
+            rows[n - 1].n_partitions += rows[i].n_partitions;
+            rows[n - 1].bytes += rows[i].bytes;
+            rows[n - 1].memory_bytes += rows[i].memory_bytes;
+            mem_free(rows[i].app_id);
+        } else {
+            rows[n++] = rows[i];
+        }
+    }
+    census->n_shuffles = n;
+}
+
 static void census_on_gathered(struct scatter *scatter)
 {
     struct census *census = container_of(scatter, struct census, scatter);
-    struct census_row *sums = NULL, *row, *after;
+    uint32_t n_shards = scatter->worker->options.n_shards;
+    size_t n = 0;
 
-    for (unsigned i = 0; i < scatter->worker->options.n_shards; i++) {
-        census_merge(&sums, census->shards[i].rows);
+    for (uint32_t i = 0; i < n_shards; i++) {
         census_add_stats(&census->stats, &census->shards[i].stats);
+        n += census->shards[i].n;
+    }
+    census->shuffles = mem_reallocarray(NULL, n + 1, sizeof *census->shuffles);
+    for (uint32_t i = 0; i < n_shards; i++) {
+        for (size_t k = 0; k < census->shards[i].n; k++)
+            census->shuffles[census->n_shuffles++] = census->shards[i].rows[k];
+        mem_free(census->shards[i].rows);
     }
     mem_free(census->shards);
 
-    census->shuffles = mem_reallocarray(NULL, HASH_COUNT(sums) + 1, sizeof *census->shuffles);
-    HASH_ITER(hh, sums, row, after) {
-        HASH_DEL(sums, row);
-        census->shuffles[census->n_shuffles++] = &row->shuffle;
-    }
-    qsort(census->shuffles, census->n_shuffles, sizeof *census->shuffles, census_compare);
+    qsort(census->shuffles, census->n_shuffles, sizeof *census->shuffles, census_compare_names);
+    census_add_up(census);
+    qsort(census->shuffles, census->n_shuffles, sizeof *census->shuffles, census_compare_sizes);
     census->done(census);
 }
 
 void census_fini(struct census *census)
 {
-    for (size_t i = 0; i < census->n_shuffles; i++) {
-        mem_free(census->shuffles[i]->app_id);
-        mem_free(container_of(census->shuffles[i], struct census_row, shuffle));
-    }
+    for (size_t i = 0; i < census->n_shuffles; i++)
+        mem_free(census->shuffles[i].app_id);
     mem_free(census->shuffles);
 }

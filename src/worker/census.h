@@ -29,8 +29,8 @@ struct census_disk {
 /* One count; embedded, alive until done. */
 struct census {
     struct scatter scatter;
-    struct census_shard *shards;      /* while counting */
-    struct census_shuffle **shuffles; /* owned; largest first */
+    struct census_shard *shards;     /* while counting */
+    struct census_shuffle *shuffles; /* owned; largest first */
     size_t n_shuffles;
     struct store_stats stats; /* sums */
     struct census_disk disks[CENSUS_DISKS_MAX];

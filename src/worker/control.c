@@ -207,13 +207,13 @@ static void control_on_census(struct census *census)
 
     reply.shuffles = mem_reallocarray(NULL, census->n_shuffles + 1, sizeof *reply.shuffles);
     for (size_t i = 0; i < census->n_shuffles; i++) {
-        if (look->app_uid != 0 && census->shuffles[i]->app_uid != look->app_uid)
+        if (look->app_uid != 0 && census->shuffles[i].app_uid != look->app_uid)
             continue;
         if (reply.n_shuffles == look->limit) {
             reply.more = true;
             break;
         }
-        control_set_shuffle(&rows[i], census->shuffles[i]);
+        control_set_shuffle(&rows[i], &census->shuffles[i]);
         reply.shuffles[reply.n_shuffles++] = &rows[i];
     }
     if (look->control->conn != NULL)

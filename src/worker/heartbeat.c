@@ -160,7 +160,7 @@ static Overhand__Wire__HeldShuffle *heartbeat_set_held(Overhand__Wire__Heartbeat
 
     message->held = mem_reallocarray(NULL, n + 1, sizeof *message->held);
     for (size_t i = 0; i < n; i++) {
-        const struct census_shuffle *shuffle = census->shuffles[i];
+        const struct census_shuffle *shuffle = &census->shuffles[i];
 
         overhand__wire__held_shuffle__init(&rows[i]);
         rows[i].app_uid = shuffle->app_uid;

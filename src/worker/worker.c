@@ -84,8 +84,8 @@ static void worker_on_recovered(struct census *census)
     int rc;
 
     for (size_t i = 0; i < census->n_shuffles; i++) {
-        rc = leases_touch(&worker->leases, census->shuffles[i]->app_uid,
-                          census->shuffles[i]->app_id, true);
+        rc = leases_touch(&worker->leases, census->shuffles[i].app_uid, census->shuffles[i].app_id,
+                          true);
         ASSERT(rc == 0);
     }
     if (census->stats.n_partitions > 0)

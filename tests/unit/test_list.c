@@ -19,7 +19,7 @@ static int list_digits(const struct list *list)
     const struct list *node;
     int digits = 0;
 
-    list_for_each (node, list)
+    list_for_each(node, list)
         digits = digits * 10 + container_of(node, struct item, node)->number;
     return digits;
 }
@@ -85,7 +85,7 @@ static void test_the_visited_node_may_be_removed(void **state)
     struct list list, *node, *after;
 
     items_fill(items, &list);
-    list_for_each_safe (node, after, &list) {
+    list_for_each_safe(node, after, &list) {
         if (container_of(node, struct item, node)->number % 2 == 0)
             list_remove(node);
     }

@@ -1,0 +1,101 @@
+/* The arena: blocks of the right size, a limit that one request may exceed alone, everything given back. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "client/writer_arena.h"
+
+static size_t block_bytes(uint64_t memory_bytes, uint32_t n_partitions)
+{
+    struct writer_arena arena;
+
+    writer_arena_init(&arena, memory_bytes, n_partitions);
+    size_t bytes = arena.block_bytes;
+    writer_arena_fini(&arena);
+    return bytes;
+}
+
+static void test_blocks_fit_the_number_of_partitions(void **state)
+{
+    assert_int_equal(block_bytes(64 << 20, 1), 64 << 10);
+    assert_int_equal(block_bytes(64 << 20, 200), 64 << 10);
+    assert_int_equal(block_bytes(64 << 20, 2000), 16 << 10);
+    assert_int_equal(block_bytes(64 << 20, 50000), 1 << 10);
+    assert_int_equal(block_bytes(1 << 20, 16 << 20), 1 << 10);
+}
+
+static void test_the_limit_holds_and_memory_comes_back(void **state)
+{
+    struct writer_arena arena;
+    struct arena_block *chain = NULL, *block;
+    unsigned n = 0;
+
+    writer_arena_init(&arena, 1 << 20, 100);
+    while ((block = writer_arena_take(&arena, 100)) != NULL) {
+        assert_int_equal(writer_arena_capacity(block) + sizeof *block, arena.block_bytes);
+        memset(block->data, 1, writer_arena_capacity(block));
+        block->next = chain;
+        chain = block;
+        n++;
+    }
+    assert_int_equal(n, (1 << 20) / arena.block_bytes);
+    assert_int_equal(arena.used_bytes, 1 << 20);
+    writer_arena_trim(&arena); /* in use: nothing happens */
+    writer_arena_give(&arena, chain);
+    assert_int_equal(arena.used_bytes, 0);
+    assert_int_equal(arena.peak_bytes, 1 << 20);
+    block = writer_arena_take(&arena, 100); /* from the free list */
+    assert_non_null(block);
+    writer_arena_give(&arena, block);
+    writer_arena_trim(&arena);
+    assert_null(arena.slabs);
+    writer_arena_fini(&arena);
+}
+
+static void test_a_large_record_gets_a_chunk_of_its_own(void **state)
+{
+    struct writer_arena arena;
+    struct arena_block *chunk, *block;
+
+    writer_arena_init(&arena, 1 << 20, 1);
+    chunk = writer_arena_take(&arena, 70000);
+    assert_int_equal(writer_arena_capacity(chunk), 70000);
+    memset(chunk->data, 1, 70000);
+    assert_null(writer_arena_take(&arena, 1 << 20));
+    block = writer_arena_take_chunk(&arena, arena.block_bytes - sizeof *block);
+    assert_true(block->chunk); /* as large as a block, and no block */
+    writer_arena_give(&arena, block);
+    writer_arena_give(&arena, chunk);
+    assert_null(arena.free);
+    writer_arena_fini(&arena);
+}
+
+static void test_one_request_above_the_limit_is_served_alone(void **state)
+{
+    struct writer_arena arena;
+    struct arena_block *chunk;
+
+    writer_arena_init(&arena, 1 << 20, 10);
+    chunk = writer_arena_take(&arena, 5 << 20);
+    assert_non_null(chunk);
+    assert_null(writer_arena_take(&arena, 1));
+    writer_arena_give(&arena, chunk);
+    writer_arena_give(&arena, NULL);
+    writer_arena_fini(&arena);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_blocks_fit_the_number_of_partitions),
+        cmocka_unit_test(test_the_limit_holds_and_memory_comes_back),
+        cmocka_unit_test(test_a_large_record_gets_a_chunk_of_its_own),
+        cmocka_unit_test(test_one_request_above_the_limit_is_served_alone),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
