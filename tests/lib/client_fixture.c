@@ -1,5 +1,6 @@
-/* The client fixture. A record is: u32 length of all of it, u32 map, u32 partition, u64 number within (map, partition), filling
- * derived from these. Reading checks each field and that every number comes exactly once. */
+/* The client fixture. A record is: u32 length of all of it, u32 map, u32 partition, u64 number
+ * within (map, partition), filling derived from these. Reading checks each field and that every
+ * number comes exactly once. */
 #include "client_fixture.h"
 
 #include <string.h>
@@ -94,7 +95,7 @@ void client_fixture_fini(struct client_fixture *f)
     log_set_sink(NULL, NULL);
 }
 
-/* ---- writing ----------------------------------------------------------------------------------- */
+/* ---- writing ---- */
 
 struct overhand_writer *fixture_open_writer(struct client_fixture *f, uint32_t map,
                                             uint64_t attempt, enum overhand_codec codec,
@@ -135,7 +136,8 @@ int fixture_append(struct client_fixture *f, struct overhand_writer *writer, uin
 
     rng_init(&rng, map * 1000 + n);
     for (unsigned i = 0; i < n && rc == 0; i++) {
-        uint32_t partition = (uint32_t)rng_below(&rng, FIXTURE_PARTITIONS - 1); /* the last: empty */
+        uint32_t partition =
+            (uint32_t)rng_below(&rng, FIXTURE_PARTITIONS - 1); /* the last: empty */
         uint32_t len = RECORD_HEADER_BYTES + (uint32_t)rng_below(&rng, max_len);
         uint64_t *number = &f->n_records[map * FIXTURE_PARTITIONS + partition];
 
@@ -179,7 +181,7 @@ int fixture_write(struct client_fixture *f, uint32_t map, unsigned n, size_t max
     return rc;
 }
 
-/* ---- reading ----------------------------------------------------------------------------------- */
+/* ---- reading ---- */
 
 struct overhand_reader *fixture_open_reader(struct client_fixture *f, uint64_t window_bytes)
 {
@@ -238,8 +240,9 @@ int fixture_read_all(struct client_fixture *f, struct overhand_reader *reader)
         bool expected = false;
 
         for (size_t j = 0; j < f->n_expected; j++)
-            expected = expected || f->expected[j].map_index * FIXTURE_PARTITIONS +
-                                           f->expected[j].partition == i;
+            expected = expected ||
+                       f->expected[j].map_index * FIXTURE_PARTITIONS + f->expected[j].partition ==
+                           i;
         for (uint64_t number = 0; number < f->n_records[i]; number++)
             ASSERT(rc == OVERHAND_END && expected ? seen.numbers[i][number] == 1
                                                   : seen.numbers[i][number] <= 1);

@@ -1,5 +1,6 @@
-/* A client on the simulated loop and network, with a fake master and some fake workers; and map outputs whose every record can
- * be told, so that a read can be checked for being complete, exact and free of repeats. */
+/* A client on the simulated loop and network, with a fake master and some fake workers; and map
+ * outputs whose every record can be told, so that a read can be checked for being complete,
+ * exact and free of repeats. */
 #ifndef TESTS_LIB_CLIENT_FIXTURE_H
 #define TESTS_LIB_CLIENT_FIXTURE_H
 
@@ -39,14 +40,16 @@ struct overhand_writer *fixture_open_writer(struct client_fixture *f, uint32_t m
 /* Append n records of random length to random partitions. Returns: what append said last. */
 int fixture_append(struct client_fixture *f, struct overhand_writer *writer, uint32_t map,
                    unsigned n, size_t max_len);
-/* Finish; on success note what readers shall expect of this attempt, and close. Returns: what finish said. */
+/* Finish; on success note what readers shall expect of this attempt, and close. Returns: what
+ * finish said. */
 int fixture_finish(struct client_fixture *f, struct overhand_writer *writer, uint32_t map,
                    uint64_t attempt);
 /* Write a whole map: open, append, finish. */
 int fixture_write(struct client_fixture *f, uint32_t map, unsigned n, size_t max_len);
 /* Open a reader of everything expected. */
 struct overhand_reader *fixture_open_reader(struct client_fixture *f, uint64_t window_bytes);
-/* Read to the end and check every record. Returns: what ended it (OVERHAND_END); the reader stays open. */
+/* Read to the end and check every record. Returns: what ended it (OVERHAND_END); the reader
+ * stays open. */
 int fixture_read_all(struct client_fixture *f, struct overhand_reader *reader);
 /* Open, read all, close. */
 int fixture_read(struct client_fixture *f);

@@ -1,4 +1,5 @@
-/* The fake master. Slots go round the workers and their shards; a stand-in is the first worker that is not to be avoided. */
+/* The fake master. Slots go round the workers and their shards; a stand-in is the first worker
+ * that is not to be avoided. */
 #include "fake_master.h"
 
 #include <string.h>
@@ -72,9 +73,8 @@ static void conn_reply_layout(struct master_conn *conn, const struct rpc_frame *
     Overhand__Wire__RegisterShuffle *request =
         overhand__wire__register_shuffle__unpack(NULL, frame->prefix.header_length, frame->header);
     size_t len;
-    uint8_t *bytes =
-        fake_master_layout(conn->master, conn->peer.app_uid, request->shuffle_id, request->n_maps,
-                           request->n_partitions, &len);
+    uint8_t *bytes = fake_master_layout(conn->master, conn->peer.app_uid, request->shuffle_id,
+                                        request->n_maps, request->n_partitions, &len);
     Overhand__Wire__Layout *layout = overhand__wire__layout__unpack(NULL, len, bytes);
 
     rpc_reply(conn->rpc, &frame->prefix, &layout->base);
@@ -106,8 +106,8 @@ static void conn_reply_stand_in(struct master_conn *conn, const struct rpc_frame
     for (size_t j = 0; j < request->n_avoid; j++) {
         size_t at = strlen(master->last_avoid);
 
-        snprintf(master->last_avoid + at, sizeof master->last_avoid - at, "%s%s",
-                 j > 0 ? "," : "", request->avoid[j]);
+        snprintf(master->last_avoid + at, sizeof master->last_avoid - at, "%s%s", j > 0 ? "," : "",
+                 request->avoid[j]);
     }
     while (i < master->n_workers && request_avoids(request, master->workers[i]->id))
         i++;
@@ -117,7 +117,8 @@ static void conn_reply_stand_in(struct master_conn *conn, const struct rpc_frame
         reply.shard = request->slot % worker.n_shards;
         rpc_reply(conn->rpc, &frame->prefix, &reply.base);
     } else {
-        rpc_reply_error(conn->rpc, &frame->prefix, OVERHAND_E_NO_WORKERS, "every worker is avoided");
+        rpc_reply_error(conn->rpc, &frame->prefix, OVERHAND_E_NO_WORKERS,
+                        "every worker is avoided");
     }
     overhand__wire__stand_in__free_unpacked(request, NULL);
 }
@@ -229,8 +230,7 @@ void fake_master_stop(struct fake_master *master)
 {
     struct list *node, *after;
 
-    list_for_each_safe(node, after, &master->conns)
-    {
+    list_for_each_safe(node, after, &master->conns) {
         rpc_close(container_of(node, struct master_conn, node)->rpc, OVERHAND_E_CLOSED);
     }
     if (master->listener != NULL)

@@ -1,4 +1,5 @@
-/* A master for the client's tests: answers with what it was told. Everything runs on the net's loop. */
+/* A master for the client's tests: answers with what it was told. Everything runs on the net's
+ * loop. */
 #ifndef TESTS_LIB_FAKE_MASTER_H
 #define TESTS_LIB_FAKE_MASTER_H
 

@@ -1,5 +1,6 @@
-/* The fake worker. Steps of a connection: accept -> HELLO -> PUSH, OPEN and control frames until it breaks. A stream sends one
- * DATA frame at a time, under credit, then OpenEnd. Faults are counted per kind of frame, over all connections. */
+/* The fake worker. Steps of a connection: accept -> HELLO -> PUSH, OPEN and control frames until
+ * it breaks. A stream sends one DATA frame at a time, under credit, then OpenEnd. Faults are
+ * counted per kind of frame, over all connections. */
 #include "fake_worker.h"
 
 #include <string.h>
@@ -50,7 +51,7 @@ static enum fake_fault_kind fault_next(struct fake_fault *fault)
     return fault->kind;
 }
 
-/* ---- data -------------------------------------------------------------------------------------- */
+/* ---- data ---- */
 
 static struct fake_partition *partition_find(const struct fake_worker *worker, uint32_t shuffle_id,
                                              uint32_t number)
@@ -81,16 +82,15 @@ static void worker_drop_data(struct fake_worker *worker)
 {
     struct fake_partition *partition, *after;
 
-    HASH_ITER(hh, worker->partitions, partition, after)
-    {
+    HASH_ITER(hh, worker->partitions, partition, after) {
         HASH_DEL(worker->partitions, partition);
         mem_free(partition->data);
         mem_free(partition);
     }
 }
 
-size_t fake_worker_stored(const struct fake_worker *worker, uint32_t shuffle_id,
-                          uint32_t partition, const uint8_t **data)
+size_t fake_worker_stored(const struct fake_worker *worker, uint32_t shuffle_id, uint32_t partition,
+                          const uint8_t **data)
 {
     const struct fake_partition *found = partition_find(worker, shuffle_id, partition);
 
@@ -100,7 +100,7 @@ size_t fake_worker_stored(const struct fake_worker *worker, uint32_t shuffle_id,
     return found->len;
 }
 
-/* ---- streams ----------------------------------------------------------------------------------- */
+/* ---- streams ---- */
 
 static void stream_free(struct fake_stream *stream)
 {
@@ -277,7 +277,8 @@ static void conn_on_open(struct fake_conn *conn, const struct rpc_frame *frame)
 
     worker->n_opens++;
     if (fault == FAKE_REFUSE) {
-        rpc_reply_error(conn->rpc, &frame->prefix, worker->open_fault.code, "open refused by a test");
+        rpc_reply_error(conn->rpc, &frame->prefix, worker->open_fault.code,
+                        "open refused by a test");
         return;
     }
     if (fault == FAKE_DISCONNECT)
@@ -302,8 +303,7 @@ static struct fake_stream *conn_find_stream(struct fake_conn *conn, uint64_t req
 {
     struct list *node;
 
-    list_for_each(node, &conn->streams)
-    {
+    list_for_each(node, &conn->streams) {
         struct fake_stream *stream = container_of(node, struct fake_stream, node);
 
         if (stream->request.request_id == request_id)
@@ -344,7 +344,7 @@ static void conn_on_cancel(struct fake_conn *conn, const struct rpc_frame *frame
     overhand__wire__cancel__free_unpacked(message, NULL);
 }
 
-/* ---- pushes and control ------------------------------------------------------------------------ */
+/* ---- pushes and control ---- */
 
 static void conn_ack(struct fake_conn *conn, const struct rpc_frame *frame)
 {
@@ -398,7 +398,8 @@ static void conn_on_push(struct fake_conn *conn, const struct rpc_frame *frame)
     if (fault == FAKE_NONE || fault == FAKE_REPEAT)
         conn_ack(conn, frame);
     else if (fault == FAKE_REFUSE)
-        rpc_reply_error(conn->rpc, &frame->prefix, worker->push_fault.code, "push refused by a test");
+        rpc_reply_error(conn->rpc, &frame->prefix, worker->push_fault.code,
+                        "push refused by a test");
     else if (fault != FAKE_SILENT)
         rpc_close(conn->rpc, OVERHAND_E_CLOSED);
     overhand__wire__push__free_unpacked(push, NULL);
@@ -449,7 +450,7 @@ static void conn_on_hello(struct fake_conn *conn, const struct rpc_frame *frame)
     rpc_reply(conn->rpc, &frame->prefix, &reply.base);
 }
 
-/* ---- connections ------------------------------------------------------------------------------- */
+/* ---- connections ---- */
 
 static int conn_on_header(struct rpc_conn *rpc, struct rpc_frame *frame)
 {
@@ -524,8 +525,8 @@ static void worker_on_accept(struct net_listener *listener, struct net_stream *s
     conn->rpc = rpc_open(stream, &options, &conn_events, conn);
 }
 
-void fake_worker_init(struct fake_worker *worker, struct net *net, const char *id,
-                      const char *host, uint16_t port)
+void fake_worker_init(struct fake_worker *worker, struct net *net, const char *id, const char *host,
+                      uint16_t port)
 {
     *worker = (struct fake_worker){
         .net = net,
@@ -546,8 +547,7 @@ static void worker_close_conns(struct fake_worker *worker)
 {
     struct list *node, *after;
 
-    list_for_each_safe(node, after, &worker->conns)
-    {
+    list_for_each_safe(node, after, &worker->conns) {
         rpc_close(container_of(node, struct fake_conn, node)->rpc, OVERHAND_E_CLOSED);
     }
 }

@@ -1,5 +1,6 @@
-/* A worker for the client's tests: speaks the protocol over any struct net, keeps blocks in memory, serves them again, and
- * can be told to misbehave at the Nth frame. Everything runs on the net's loop. */
+/* A worker for the client's tests: speaks the protocol over any struct net, keeps blocks in
+ * memory, serves them again, and can be told to misbehave at the Nth frame. Everything runs on
+ * the net's loop. */
 #ifndef TESTS_LIB_FAKE_WORKER_H
 #define TESTS_LIB_FAKE_WORKER_H
 
@@ -52,8 +53,8 @@ struct fake_worker {
 };
 
 /* Listen at address.host:port of `net` (port 0: any; the bound one is in worker->address). */
-void fake_worker_init(struct fake_worker *worker, struct net *net, const char *id,
-                      const char *host, uint16_t port);
+void fake_worker_init(struct fake_worker *worker, struct net *net, const char *id, const char *host,
+                      uint16_t port);
 /* Close connections and listener; all is closed once the loop has run. */
 void fake_worker_stop(struct fake_worker *worker);
 /* Free the data of a stopped worker. */
@@ -63,7 +64,7 @@ void fake_worker_restart(struct fake_worker *worker, bool keep_data);
 /* Fill a wire message with what the worker is; strings are borrowed. */
 void fake_worker_describe(struct fake_worker *worker, Overhand__Wire__Worker *message);
 /* Bytes stored of one partition. */
-size_t fake_worker_stored(const struct fake_worker *worker, uint32_t shuffle_id,
-                          uint32_t partition, const uint8_t **data);
+size_t fake_worker_stored(const struct fake_worker *worker, uint32_t shuffle_id, uint32_t partition,
+                          const uint8_t **data);
 
 #endif

@@ -38,12 +38,12 @@ struct worker_stream {
     uint64_t request_id;
     uint8_t *bytes; /* owned: all bodies, one behind the other */
     size_t len, capacity;
-    size_t largest; /* body */
-    unsigned n_frames;
+    size_t largest;                 /* body */
     uint32_t *partitions, *lengths; /* owned: the segments of all frames */
     size_t n_segments;
-    uint32_t cursor_partition;
     uint64_t cursor_offset;
+    uint32_t cursor_partition;
+    unsigned n_frames;
     uint32_t unknown[8];
     uint32_t n_unknown;
     int code; /* of OpenEnd or ERROR */

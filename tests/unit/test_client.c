@@ -1,4 +1,5 @@
-/* The whole client with its real threads over loopback: several callers at once, timeouts, closing. */
+/* The whole client with its real threads over loopback: several callers at once, timeouts,
+ * closing. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -132,9 +133,9 @@ static void test_many_callers_write_and_read_at_once(void **state)
         void *layout;
 
         callers[i] = (struct client_fixture){.client = server->client};
-        assert_int_equal(overhand_shuffle_register(server->client, &options, &layout,
-                                                   &callers[i].layout_len),
-                         0);
+        assert_int_equal(
+            overhand_shuffle_register(server->client, &options, &layout, &callers[i].layout_len),
+            0);
         callers[i].layout = layout;
         assert_int_equal(pthread_create(&threads[i], NULL, caller_run, &callers[i]), 0);
     }
@@ -156,8 +157,8 @@ static void test_handles_close_in_the_middle_of_their_work(void **state)
     struct client_fixture f = {.client = server->client};
     void *layout;
 
-    assert_int_equal(
-        overhand_shuffle_register(server->client, &options, &layout, &f.layout_len), 0);
+    assert_int_equal(overhand_shuffle_register(server->client, &options, &layout, &f.layout_len),
+                     0);
     f.layout = layout;
     for (uint32_t i = 0; i < 20; i++) {
         struct overhand_writer *writer = fixture_open_writer(&f, 0, i, 0, 1 << 20);
@@ -185,8 +186,8 @@ static void test_a_wait_ends_when_its_time_is_up(void **state)
     struct overhand_batch batch;
     void *layout;
 
-    assert_int_equal(
-        overhand_shuffle_register(server->client, &options, &layout, &f.layout_len), 0);
+    assert_int_equal(overhand_shuffle_register(server->client, &options, &layout, &f.layout_len),
+                     0);
     f.layout = layout;
     f.expected[0] = (struct overhand_expected){1, 0, 1};
     f.n_expected = 1;

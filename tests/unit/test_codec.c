@@ -1,4 +1,5 @@
-/* Codecs: bytes come back as they were; what does not shrink is not stored larger; bad input is refused in its bounds. */
+/* Codecs: bytes come back as they were; what does not shrink is not stored larger; bad input is
+ * refused in its bounds. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -86,9 +87,9 @@ static void test_another_length_than_promised_is_refused(void **state)
                      OVERHAND_E_PROTOCOL);
     assert_int_equal(codec_decompress(codec, 0, raw, 1000, back, 1000), OVERHAND_E_PROTOCOL);
     assert_int_equal(codec_decompress(codec, 77, raw, 1000, back, 1000), OVERHAND_E_PROTOCOL);
-    assert_int_equal(codec_decompress(codec, OVERHAND_CODEC_LZ4, raw, 1000, back,
-                                      (size_t)LIMIT_RAW_BYTES + 1),
-                     OVERHAND_E_PROTOCOL);
+    assert_int_equal(
+        codec_decompress(codec, OVERHAND_CODEC_LZ4, raw, 1000, back, (size_t)LIMIT_RAW_BYTES + 1),
+        OVERHAND_E_PROTOCOL);
     codec_free(codec);
 }
 

@@ -1,4 +1,5 @@
-/* The driver's calls over the simulated network: masters in order, hedged and named when they fail; the lease; deletion. */
+/* The driver's calls over the simulated network: masters in order, hedged and named when they
+ * fail; the lease; deletion. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

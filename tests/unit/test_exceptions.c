@@ -14,8 +14,7 @@
 static const struct endpoint one = {"w1", "10.0.0.1", 0xab, 9701};
 static const struct endpoint two = {"w2", "fd00::1", 0x1234567890abcdef, 80};
 
-#define BOTH                                                                                       \
-    "1:w1/00000000000000ab/10.0.0.1/9701=3.0,3.1,40.1;w2/1234567890abcdef/fd00::1/80=3.1"
+#define BOTH "1:w1/00000000000000ab/10.0.0.1/9701=3.0,3.1,40.1;w2/1234567890abcdef/fd00::1/80=3.1"
 
 static void test_equal_sets_have_equal_texts(void **state)
 {

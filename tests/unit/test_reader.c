@@ -1,4 +1,5 @@
-/* The reader over the simulated network: everything expected once, or an explicit error, whatever a worker does. */
+/* The reader over the simulated network: everything expected once, or an explicit error,
+ * whatever a worker does. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -115,8 +116,8 @@ static void test_what_is_nowhere_is_lost_and_named(void **state)
     assert_int_equal(rc, OVERHAND_E_LOST);
     overhand_reader_lost(reader, &lost);
     assert_true(lost.attempt == 999 && lost.map_index == 9 && lost.partition == 4);
-    assert_non_null(strstr(overhand_reader_error(reader),
-                           "shuffle 5 partition 4 map 9 attempt 999"));
+    assert_non_null(
+        strstr(overhand_reader_error(reader), "shuffle 5 partition 4 map 9 attempt 999"));
     assert_non_null(strstr(overhand_reader_error(reader), "worker w1"));
     assert_int_equal(overhand_reader_next(reader, &batch, 0), OVERHAND_E_LOST);
     overhand_reader_close(reader);
@@ -141,7 +142,7 @@ static void test_a_losing_attempt_is_not_read(void **state)
     overhand_reader_close(reader);
 }
 
-/* ---- failures ---------------------------------------------------------------------------------- */
+/* ---- failures ---- */
 
 typedef void (*fixture_change_cb)(struct client_fixture *f, unsigned n);
 
@@ -321,7 +322,7 @@ static void test_the_error_says_which_worker_failed_and_why(void **state)
     overhand_reader_close(reader);
 }
 
-/* ---- memory ------------------------------------------------------------------------------------ */
+/* ---- memory ---- */
 
 static void test_the_window_bounds_what_workers_may_send(void **state)
 {

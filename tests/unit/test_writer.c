@@ -1,4 +1,5 @@
-/* The writer over the simulated network: what was appended is acked, and read back once, or its attempt fails. */
+/* The writer over the simulated network: what was appended is acked, and read back once, or its
+ * attempt fails. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -178,9 +179,9 @@ static void test_without_time_calls_say_again_and_go_on_later(void **state)
     assert_int_equal(rc, 0);
     assert_int_equal(overhand_writer_finish(writer, 0), 0);
     assert_int_equal(f->client->send_budget.used_bytes, 0);
-    assert_int_equal(overhand_writer_partition_bytes(writer)[0],
-                     fake_worker_stored(&f->workers[0], FIXTURE_SHUFFLE, 0,
-                                        &(const uint8_t *){NULL}));
+    assert_int_equal(
+        overhand_writer_partition_bytes(writer)[0],
+        fake_worker_stored(&f->workers[0], FIXTURE_SHUFFLE, 0, &(const uint8_t *){NULL}));
     overhand_writer_close(writer);
 }
 
@@ -203,7 +204,7 @@ static void test_bad_arguments_are_refused(void **state)
     assert_non_null(strstr(overhand_client_error(f->client), "another application"));
 }
 
-/* ---- failures ---------------------------------------------------------------------------------- */
+/* ---- failures ---- */
 
 static void write_and_read_with(enum fake_fault_kind kind, int code, bool stand_in)
 {
@@ -211,8 +212,8 @@ static void write_and_read_with(enum fake_fault_kind kind, int code, bool stand_
         struct client_fixture f;
 
         client_fixture_init(&f, n);
-        f.workers[1].push_fault =
-            (struct fake_fault){.kind = kind, .from = n, .n_times = stand_in ? 100 : 1, .code = code};
+        f.workers[1].push_fault = (struct fake_fault){
+            .kind = kind, .from = n, .n_times = stand_in ? 100 : 1, .code = code};
         for (uint32_t map = 0; map < FIXTURE_MAPS; map++)
             assert_int_equal(fixture_write(&f, map, 200, 300), 0);
         assert_int_equal(fixture_read(&f), OVERHAND_END);
@@ -402,7 +403,8 @@ static void test_closed_at_any_moment_nothing_is_left(void **state)
         if (n % 3 == 1)
             sim_net_refuse(f.net, "w1", true);
         if (n % 3 == 2)
-            f.workers[2].push_fault = (struct fake_fault){.kind = FAKE_SILENT, .from = 1, .n_times = 9};
+            f.workers[2].push_fault =
+                (struct fake_fault){.kind = FAKE_SILENT, .from = 1, .n_times = 9};
         writer = fixture_open_writer(&f, 0, 1, 0, 0);
         assert_int_equal(fixture_append(&f, writer, 0, 200, 300), 0);
         if (n % 2 == 0)

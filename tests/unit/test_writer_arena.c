@@ -1,4 +1,5 @@
-/* The arena: blocks of the right size, a limit that one request may exceed alone, everything given back. */
+/* The arena: blocks of the right size, a limit that one request may exceed alone, everything
+ * given back. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
