@@ -53,6 +53,12 @@ case $preset in
     tsan | fuzz) exit 0 ;;
 esac
 
+[ -f "$build/liboverhand_jni.so" ] ||
+    die "no JNI library in build/$preset: CMake did not find the JDK in $JAVA_HOME"
+
+# A sanitizer's runtime is one more library; what is shipped must do without any.
+[ "$preset" != release ] || scripts/check_jni.sh "$build/liboverhand_jni.so"
+
 jar_is_fresh() {
     [ -f "$jar" ] && [ "$jar" -nt "$build/liboverhand_jni.so" ] &&
         [ -z "$(find "$plugin/src" "$plugin/pom.xml" -newer "$jar" -print -quit)" ]

@@ -1,6 +1,7 @@
-/* The application's lease. Every third of it: LEASE to each worker known (masters may be away meanwhile), and RENEW_APP to a
- * master, whose answer names the holders; new ones get their LEASE at once. A worker that failed three times in a row has
- * forgotten us by then: it is dropped from the list unless a master names it again.
+/* The application's lease. Every third of it: LEASE to each worker known (masters may be away
+ * meanwhile), and RENEW_APP to a master, whose answer names the holders; new ones get their
+ * LEASE at once. A worker that failed three times in a row has forgotten us by then: it is
+ * dropped from the list unless a master names it again.
  *
  * Nothing here fails but registering: what cannot be told to a worker expires there. */
 #include "client/app_lease.h"
@@ -36,11 +37,11 @@ struct app_drop {
     bool all;
 };
 
-static void lease_on_registered(struct master_call *call, int status, const uint8_t *reply,
+static void lease_on_registered(struct master_call *call, int status, const uint8_t *bytes,
                                 size_t len, const char *text);
-static void lease_on_renewed(struct master_call *call, int status, const uint8_t *reply,
-                             size_t len, const char *text);
-static void lease_on_last_holders(struct master_call *call, int status, const uint8_t *reply,
+static void lease_on_renewed(struct master_call *call, int status, const uint8_t *bytes, size_t len,
+                             const char *text);
+static void lease_on_last_holders(struct master_call *call, int status, const uint8_t *bytes,
                                   size_t len, const char *text);
 static void worker_on_link(struct link_wait *wait, int status);
 static void worker_on_reply(struct rpc_call *call, int status, const uint8_t *header, size_t len,
@@ -49,7 +50,7 @@ static void drop_on_link(struct link_wait *wait, int status);
 static void drop_on_reply(struct rpc_call *call, int status, const uint8_t *header, size_t len,
                           const char *error_text);
 
-/* ---- one worker's lease ------------------------------------------------------------------------ */
+/* ---- one worker's lease ---- */
 
 static void worker_renew(struct app_worker *worker)
 {
@@ -147,7 +148,7 @@ void app_lease_add_layout(struct app_lease *lease, const struct layout *layout)
         lease_add_worker(lease, &layout->workers[i]);
 }
 
-/* ---- the application --------------------------------------------------------------------------- */
+/* ---- the application ---- */
 
 static void lease_on_renew(struct loop_timer *timer)
 {
@@ -155,8 +156,7 @@ static void lease_on_renew(struct loop_timer *timer)
     struct app_worker *worker, *after;
     Overhand__Wire__RenewApp message;
 
-    HASH_ITER(hh, lease->workers, worker, after)
-    {
+    HASH_ITER(hh, lease->workers, worker, after) {
         worker_renew(worker);
     }
     if (lease->call.race == NULL) {
@@ -229,21 +229,20 @@ static void lease_read_holders(struct app_lease *lease, int status, const uint8_
     overhand__wire__app_reply__free_unpacked(reply, NULL);
 }
 
-static void lease_on_renewed(struct master_call *call, int status, const uint8_t *bytes,
-                             size_t len, const char *text)
+static void lease_on_renewed(struct master_call *call, int status, const uint8_t *bytes, size_t len,
+                             const char *text)
 {
     lease_read_holders(container_of(call, struct app_lease, call), status, bytes, len, text);
 }
 
-/* ---- dropping data ----------------------------------------------------------------------------- */
+/* ---- dropping data ---- */
 
 static void lease_drop_at_all(struct app_lease *lease, const uint32_t *shuffle_ids, size_t n,
                               bool all)
 {
     struct app_worker *worker, *after;
 
-    HASH_ITER(hh, lease->workers, worker, after)
-    {
+    HASH_ITER(hh, lease->workers, worker, after) {
         struct app_drop *drop = mem_zalloc(sizeof *drop);
 
         drop->lease = lease;
@@ -261,7 +260,7 @@ static void lease_drop_at_all(struct app_lease *lease, const uint32_t *shuffle_i
 
 static void lease_check_closed(struct app_lease *lease)
 {
-    void (*closed)(struct app_lease *lease) = lease->closed;
+    void (*closed)(struct app_lease * lease) = lease->closed;
 
     if (closed == NULL || lease->n_drops > 0 || lease->call.race != NULL)
         return;
@@ -315,7 +314,7 @@ void app_lease_unregister(struct app_lease *lease, uint32_t *shuffle_ids, size_t
     lease_drop_at_all(lease, shuffle_ids, n, false);
 }
 
-/* ---- the end ----------------------------------------------------------------------------------- */
+/* ---- the end ---- */
 
 void app_lease_close(struct app_lease *lease, void (*closed)(struct app_lease *lease))
 {
@@ -349,8 +348,7 @@ void app_lease_stop(struct app_lease *lease)
     lease->closed = NULL;
     loop_timer_stop(&lease->renew);
     masters_cancel(&lease->call);
-    HASH_ITER(hh, lease->workers, worker, after)
-    {
+    HASH_ITER(hh, lease->workers, worker, after) {
         link_wait_cancel(&worker->wait);
         if (!worker->calling)
             worker_free(worker);

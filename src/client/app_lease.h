@@ -1,5 +1,6 @@
-/* The application's lease: the driver registers with a master, then tells every worker that may hold its data, again and
- * again, to keep it; and tells them what to drop. Everything runs on the loop. */
+/* The application's lease: the driver registers with a master, then tells every worker that may
+ * hold its data, again and again, to keep it; and tells them what to drop. Everything runs on
+ * the loop. */
 #ifndef CLIENT_APP_LEASE_H
 #define CLIENT_APP_LEASE_H
 
@@ -24,15 +25,16 @@ struct app_lease {
 
 /* Begin without a lease. */
 void app_lease_init(struct app_lease *lease, struct overhand_client *client);
-/* Register and begin to renew. `opened` runs exactly once, later; `text` says which master failed and why. */
+/* Register and begin to renew. `opened` runs exactly once, later; `text` says which master
+ * failed and why. */
 void app_lease_open(struct app_lease *lease,
                     void (*opened)(struct app_lease *lease, int status, const char *text));
 /* Keep data at this layout's workers, too. */
 void app_lease_add_layout(struct app_lease *lease, const struct layout *layout);
 /* Tell every worker known to drop these shuffles. */
 void app_lease_unregister(struct app_lease *lease, uint32_t *shuffle_ids, size_t n);
-/* Renew no more; tell every holder to drop everything. `closed` runs exactly once, when all have answered or failed; not
- * called when app_lease_stop comes first. */
+/* Renew no more; tell every holder to drop everything. `closed` runs exactly once, when all have
+ * answered or failed; not called when app_lease_stop comes first. */
 void app_lease_close(struct app_lease *lease, void (*closed)(struct app_lease *lease));
 /* The client ends: stop everything that the links' end does not stop. */
 void app_lease_stop(struct app_lease *lease);

@@ -1,5 +1,6 @@
-/* A bound on bytes with a line of waiters: first come, first served, so that a large request is not starved by small ones. A
- * grant is booked at once and kept for its waiter until it takes or cancels. Cannot fail. */
+/* A bound on bytes with a line of waiters: first come, first served, so that a large request is
+ * not starved by small ones. A grant is booked at once and kept for its waiter until it takes or
+ * cancels. Cannot fail. */
 #include "client/budget.h"
 
 #include "core/err.h"

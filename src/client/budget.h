@@ -1,5 +1,5 @@
-/* A bound on bytes, shared fairly: who is refused waits in line. Used for compressed blocks on their way. Every call is
- * made with the client's mutex held. */
+/* A bound on bytes, shared fairly: who is refused waits in line. Used for compressed blocks on
+ * their way. Every call is made with the client's mutex held. */
 #ifndef CLIENT_BUDGET_H
 #define CLIENT_BUDGET_H
 
@@ -25,8 +25,8 @@ struct budget_wait {
 void budget_init(struct budget *budget, uint64_t limit_bytes);
 /* Prepare a place; `wake` outlives it. */
 void budget_wait_init(struct budget_wait *wait, pthread_cond_t *wake);
-/* Take bytes, at most the whole limit, as returned in *taken. False: not yet; `wait` is in line, ask again when it was
- * granted (or at any time, also for another number of bytes). */
+/* Take bytes, at most the whole limit, as returned in *taken. False: not yet; `wait` is in line,
+ * ask again when it was granted (or at any time, also for another number of bytes). */
 bool budget_take(struct budget *budget, struct budget_wait *wait, uint64_t bytes, uint64_t *taken);
 /* Give bytes back; grants go out in line. */
 void budget_give(struct budget *budget, uint64_t bytes);

@@ -1,7 +1,7 @@
 /* The client: options, threads, the meeting of threads, and the end.
  *
- * Closing: the loop stops the lease, closes every link, and when the last object that needs the loop is gone, stops. Fails only
- * at the start (bad options, no memory for threads). */
+ * Closing: the loop stops the lease, closes every link, and when the last object that needs the
+ * loop is gone, stops. Fails only at the start (bad options, no memory for threads). */
 #include "client/client.h"
 
 #include <stdarg.h>
@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "client/thread.h"
 #include "core/log.h"
 #include "core/mem.h"
 #include "net/loop_uv.h"
@@ -28,7 +29,7 @@ enum {
 static _Thread_local char error_text[LIMIT_TEXT_BYTES + LIMIT_APP_ID_BYTES + 64];
 static _Thread_local const struct overhand_client *error_client;
 
-/* ---- threads meeting --------------------------------------------------------------------------- */
+/* ---- threads meeting ---- */
 
 void client_lock(struct overhand_client *client)
 {
@@ -87,7 +88,7 @@ bool client_wait(struct overhand_client *client, pthread_cond_t *cond, uint64_t 
     return true;
 }
 
-/* ---- errors ------------------------------------------------------------------------------------ */
+/* ---- errors ---- */
 
 int client_fail(struct overhand_client *client, int code, const char *format, ...)
 {
@@ -117,7 +118,7 @@ uint64_t overhand_app_uid_new(void)
     return uid;
 }
 
-/* ---- the loop's life --------------------------------------------------------------------------- */
+/* ---- the loop's life ---- */
 
 static void client_check_stopped(struct overhand_client *client)
 {
@@ -162,7 +163,7 @@ static void *client_io_thread(void *arg)
     return NULL;
 }
 
-/* ---- opening ----------------------------------------------------------------------------------- */
+/* ---- opening ---- */
 
 static bool options_valid(const struct overhand_client_options *options)
 {
@@ -191,17 +192,15 @@ static unsigned default_threads(void)
 }
 
 static int client_init(struct overhand_client *client,
-                       const struct overhand_client_options *options,
-                       const struct client_env *env, unsigned n_threads)
+                       const struct overhand_client_options *options, const struct client_env *env,
+                       unsigned n_threads)
 {
     client->env = *env;
     client->app_uid = options->app_uid;
-    client->connect_timeout_ms =
-        or_default(options->connect_timeout_ms, CLIENT_CONNECT_TIMEOUT_MS);
+    client->connect_timeout_ms = or_default(options->connect_timeout_ms, CLIENT_CONNECT_TIMEOUT_MS);
     client->progress_timeout_ms =
         or_default(options->progress_timeout_ms, CLIENT_PROGRESS_TIMEOUT_MS);
-    client->request_timeout_ms =
-        or_default(options->request_timeout_ms, CLIENT_REQUEST_TIMEOUT_MS);
+    client->request_timeout_ms = or_default(options->request_timeout_ms, CLIENT_REQUEST_TIMEOUT_MS);
     if (masters_init(&client->masters, client, options->masters) != 0)
         return OVERHAND_E_INVALID;
     int rc = work_new(env->loop, n_threads, &client->work);
@@ -273,10 +272,9 @@ int overhand_client_open(const struct overhand_client_options *options,
                      or_default(options->n_compress_threads, default_threads()));
     if (rc != 0)
         goto fail_net;
-    if (pthread_create(&client->io_thread, NULL, client_io_thread, client) != 0) {
-        rc = OVERHAND_E_NO_MEMORY;
+    rc = thread_start(&client->io_thread, "overhand-io", client_io_thread, client);
+    if (rc != 0)
         goto fail_client;
-    }
     *result = client;
     return 0;
 

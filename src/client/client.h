@@ -1,8 +1,9 @@
 /* The client: what all its parts share, and how callers' threads and the loop's thread meet.
  *
- * One I/O thread owns the loop, every connection and all protocol state. Callers' threads own their writer or reader. What
- * crosses is guarded by the one mutex here; a caller that must wait does so with client_wait, everything else posts. In the
- * simulation there is one thread: client_wait then runs the simulation instead of sleeping. */
+ * One I/O thread owns the loop, every connection and all protocol state. Callers' threads own
+ * their writer or reader. What crosses is guarded by the one mutex here; a caller that must wait
+ * does so with client_wait, everything else posts. In the simulation there is one thread:
+ * client_wait then runs the simulation instead of sleeping. */
 #ifndef CLIENT_CLIENT_H
 #define CLIENT_CLIENT_H
 
@@ -49,17 +50,19 @@ struct overhand_client {
     pthread_t io_thread;
 };
 
-/* Open on a given loop and network, without threads: `env` is copied, loop and net outlive the client. */
+/* Open on a given loop and network, without threads: `env` is copied, loop and net outlive the
+ * client. */
 MUST_CHECK int client_open_on(const struct overhand_client_options *options,
                               const struct client_env *env, struct overhand_client **client);
 
-/* The mutex. Thread: any. */
+/* Take the mutex. Thread: any. */
 void client_lock(struct overhand_client *client);
+/* Give it back. */
 void client_unlock(struct overhand_client *client);
 /* A condition that client_wait can wait for. */
 void client_cond_init(pthread_cond_t *cond);
-/* Wait for a signal on `cond` with the mutex held (it is given up meanwhile); wakes early at times. False: the deadline has
- * passed. Thread: callers'. */
+/* Wait for a signal on `cond` with the mutex held (it is given up meanwhile); wakes early at
+ * times. False: the deadline has passed. Thread: callers'. */
 bool client_wait(struct overhand_client *client, pthread_cond_t *cond, uint64_t deadline_ns);
 /* Monotonic time as client_wait's deadlines have it. Thread: callers'. */
 uint64_t client_now_ns(struct overhand_client *client);
@@ -69,8 +72,9 @@ uint64_t client_deadline_ns(struct overhand_client *client, uint32_t timeout_ms)
 int client_fail(struct overhand_client *client, int code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* Something on the loop began, or ended: the client closes when nothing is left. */
+/* Something on the loop began that the client must not close before. */
 void client_hold_live(struct overhand_client *client);
+/* It ended: a closing client that has nothing left stops. */
 void client_drop_live(struct overhand_client *client);
 
 #endif

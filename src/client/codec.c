@@ -1,5 +1,6 @@
-/* LZ4 and ZSTD behind one pair of functions. Input of decompress comes from a peer (its checksum was verified, its author was
- * not): output is bounded by the length the header promised, and must meet it exactly. */
+/* LZ4 and ZSTD behind one pair of functions. Input of decompress comes from a peer (its checksum
+ * was verified, its author was not): output is bounded by the length the header promised, and
+ * must meet it exactly. */
 #include "client/codec.h"
 
 #include <lz4.h>

@@ -15,8 +15,9 @@ struct codec *codec_new(void);
 void codec_free(struct codec *codec);
 /* At least `len` bytes of the context's own memory, until the next call of this function. */
 uint8_t *codec_scratch(struct codec *codec, size_t len);
-/* Compress into at most `capacity` bytes. Returns the stored length, 0 when it does not fit (or kind is NONE):
- * then the caller stores the bytes as they are, with OVERHAND_CODEC_NONE. `level` is for ZSTD. */
+/* Compress into at most `capacity` bytes. Returns the stored length, 0 when it does not fit (or
+ * kind is NONE): then the caller stores the bytes as they are, with OVERHAND_CODEC_NONE. `level`
+ * is for ZSTD. */
 size_t codec_compress(struct codec *codec, enum overhand_codec kind, int level, const void *raw,
                       size_t raw_len, void *stored, size_t capacity);
 /* Decompress exactly raw_len bytes; never writes more. `kind` comes from outside.

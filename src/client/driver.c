@@ -1,5 +1,6 @@
-/* The driver's functions of overhand.h. Each posts one task to the loop and waits with the client's condition; a call that runs
- * out of time leaves its operation running, and the next call waits for the same one. */
+/* The driver's functions of overhand.h. Each posts one task to the loop and waits with the
+ * client's condition; a call that runs out of time leaves its operation running, and the next
+ * call waits for the same one. */
 #include "client/driver.h"
 
 #include <string.h>
@@ -23,7 +24,8 @@ static void step_finish(struct overhand_client *client, struct driver_step *step
     client_unlock(client);
 }
 
-/* Start the step unless it is running, and wait for its end. With the mutex held. False: time is up. */
+/* Start the step unless it is running, and wait for its end. With the mutex held. False: time is
+ * up. */
 static bool step_wait(struct overhand_client *client, struct driver_step *step,
                       uint64_t deadline_ns)
 {
@@ -38,7 +40,7 @@ static bool step_wait(struct overhand_client *client, struct driver_step *step,
     return true;
 }
 
-/* ---- application ------------------------------------------------------------------------------- */
+/* ---- application ---- */
 
 static void driver_on_opened(struct app_lease *lease, int status, const char *text)
 {
@@ -60,7 +62,11 @@ int overhand_app_open(struct overhand_client *client, uint32_t timeout_ms)
     int rc = 0;
 
     client_lock(client);
-    if (step->state != DRIVER_DONE || step->status != 0) { /* opened already: nothing to do */
+    if (client->driver.close.state != DRIVER_NONE) {
+        rc = OVERHAND_E_INVALID;
+        snprintf(text, sizeof text, "it has been closed");
+    } else if (step->state != DRIVER_DONE ||
+               step->status != 0) { /* opened already: nothing to do */
         rc = step_wait(client, step, deadline_ns) ? step->status : OVERHAND_E_AGAIN;
         if (rc != OVERHAND_E_AGAIN)
             snprintf(text, sizeof text, "%s", step->text);
@@ -95,7 +101,7 @@ void overhand_app_close(struct overhand_client *client, uint32_t timeout_ms)
     client_unlock(client);
 }
 
-/* ---- shuffles ---------------------------------------------------------------------------------- */
+/* ---- shuffles ---- */
 
 struct shuffle_register {
     struct overhand_client *client;

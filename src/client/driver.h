@@ -1,4 +1,5 @@
-/* The driver's side of the public interface: application and shuffles. Calls are handed to the loop; callers wait. */
+/* The driver's side of the public interface: application and shuffles. Calls are handed to the
+ * loop; callers wait. */
 #ifndef CLIENT_DRIVER_H
 #define CLIENT_DRIVER_H
 

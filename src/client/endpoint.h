@@ -1,5 +1,5 @@
-/* How to reach one worker, and which process it was when a layout or an exception named it. The one place that says
- * what a worker id and a host may look like in bytes from outside. */
+/* How to reach one worker, and which process it was when a layout or an exception named it. The
+ * one place that says what a worker id and a host may look like in bytes from outside. */
 #ifndef CLIENT_ENDPOINT_H
 #define CLIENT_ENDPOINT_H
 

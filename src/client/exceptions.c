@@ -1,5 +1,5 @@
-/* Exceptions and their text. Entries are appended as they come; sorting takes repeats out. The text is bytes from
- * outside and parsed strictly: any deviation is OVERHAND_E_INVALID. */
+/* Exceptions and their text. Entries are appended as they come; sorting takes repeats out. The
+ * text is bytes from outside and parsed strictly: any deviation is OVERHAND_E_INVALID. */
 #include "client/exceptions.h"
 
 #include <stdlib.h>
@@ -30,8 +30,7 @@ static uint32_t exceptions_add_endpoint(struct exceptions *set, const struct end
         if (endpoint_compare(&set->endpoints[i], endpoint) == 0)
             return (uint32_t)i;
     }
-    set->endpoints =
-        mem_reallocarray(set->endpoints, set->n_endpoints + 1, sizeof *set->endpoints);
+    set->endpoints = mem_reallocarray(set->endpoints, set->n_endpoints + 1, sizeof *set->endpoints);
     struct endpoint *copy = &set->endpoints[set->n_endpoints];
     *copy = *endpoint;
     copy->id = mem_strdup(endpoint->id);
@@ -55,7 +54,7 @@ void exceptions_add(struct exceptions *set, uint32_t slot, const struct endpoint
     set->entries[set->n_entries++] = entry;
 }
 
-/* ---- parsing ---------------------------------------------------------------------------------- */
+/* ---- parsing ---- */
 
 /* What is left of a text. Each parse_* function takes its part off the front, or says false. */
 struct parse {
@@ -182,7 +181,7 @@ int exceptions_parse(struct exceptions *set, const char *text, uint32_t n_slots)
     return *parse.at == '\0' ? 0 : OVERHAND_E_INVALID;
 }
 
-/* ---- sorting and writing ---------------------------------------------------------------------- */
+/* ---- sorting and writing ---- */
 
 static int exception_compare_by_slot(const void *left, const void *right)
 {

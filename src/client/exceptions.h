@@ -1,10 +1,11 @@
-/* Exceptions: where blocks went other than their slot's home. A writer collects them, their text rides in the engine's map
- * status, readers merge the texts of the attempts they expect.
+/* Exceptions: where blocks went other than their slot's home. A writer collects them, their text
+ * rides in the engine's map status, readers merge the texts of the attempts they expect.
  *
  * The text, "" for none:
  *    1:<worker>;<worker>...
  *    <worker> = <id>/<incarnation, 16 hex digits>/<host>/<port>=<slot>.<shard>,<slot>.<shard>...
- * Workers and slots ascend strictly, so that equal sets have equal texts; a parser takes nothing else. */
+ * Workers and slots ascend strictly, so that equal sets have equal texts; a parser takes nothing
+ * else. */
 #ifndef CLIENT_EXCEPTIONS_H
 #define CLIENT_EXCEPTIONS_H
 

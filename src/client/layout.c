@@ -1,5 +1,5 @@
-/* Layouts come from a master through the engine's shuffle handle: bytes from outside. Everything that later code indexes
- * with is checked here once; what does not fit is OVERHAND_E_INVALID. */
+/* Layouts come from a master through the engine's shuffle handle: bytes from outside. Everything
+ * that later code indexes with is checked here once; what does not fit is OVERHAND_E_INVALID. */
 #include "client/layout.h"
 
 #include "core/limits.h"

@@ -7,9 +7,10 @@
  *         +----gave up---- PAUSING <---------+           |
  *         +----------------------------------------------+
  *
- * A try that failed is repeated after a growing pause until connect_timeout_ms have passed since the first one; then every wait
- * fails with the last status and, for a while, new ones fail at once (the health cache). A lost link is connected again when
- * somebody wants it. A peer that owes us something and moves no byte for progress_timeout_ms is disconnected. */
+ * A try that failed is repeated after a growing pause until connect_timeout_ms have passed since
+ * the first one; then every wait fails with the last status and, for a while, new ones fail at
+ * once (the health cache). A lost link is connected again when somebody wants it. link_use.c has
+ * what goes over a ready link, links.c the table of all links. */
 #include "client/link.h"
 
 #include <string.h>
@@ -26,7 +27,7 @@ enum {
 };
 
 static const bool link_moves[LINK_STATE_END][LINK_STATE_END] = {
-    [LINK_IDLE] = {[LINK_CONNECTING] = true, [LINK_PAUSING] = true},
+    [LINK_IDLE] = {[LINK_CONNECTING] = true},
     [LINK_CONNECTING] = {[LINK_GREETING] = true, [LINK_PAUSING] = true},
     [LINK_GREETING] = {[LINK_READY] = true, [LINK_PAUSING] = true},
     [LINK_READY] = {[LINK_IDLE] = true},
@@ -39,9 +40,6 @@ static void link_on_hello(struct rpc_call *call, int status, const uint8_t *head
                           const char *error_text);
 static void link_try_failed(struct link *link, int status, const char *text);
 static void link_give_up(struct link *link);
-static int link_on_header(struct rpc_conn *conn, struct rpc_frame *frame);
-static void link_on_frame(struct rpc_conn *conn, struct rpc_frame *frame);
-static void link_on_frame_dropped(struct rpc_conn *conn, struct rpc_frame *frame);
 static void link_on_closed(struct rpc_conn *conn, int status);
 
 static const struct rpc_events link_events = {
@@ -69,7 +67,7 @@ const char *link_name(const struct link *link, char *text, size_t text_size)
     return text;
 }
 
-/* ---- waiting ----------------------------------------------------------------------------------- */
+/* ---- waiting ---- */
 
 void link_wait_init(struct link_wait *wait)
 {
@@ -101,7 +99,7 @@ static void link_wait_finish_all(struct list *waits, int status)
     }
 }
 
-static bool link_wanted(const struct link *link)
+bool link_wanted(const struct link *link)
 {
     return !list_empty(&link->waits) || !list_empty(&link->push_waits);
 }
@@ -133,7 +131,7 @@ static void link_serve(struct link *link)
     }
 }
 
-static void link_on_step(struct loop_task *task)
+void link_on_step(struct loop_task *task)
 {
     struct link *link = container_of(task, struct link, step);
 
@@ -154,13 +152,12 @@ static void link_on_step(struct loop_task *task)
     link_drop(link);
 }
 
-/* ---- connecting -------------------------------------------------------------------------------- */
+/* ---- connecting ---- */
 
 /* Milliseconds left for tries that began with tries_since_ns. */
 static uint32_t link_left_ms(const struct link *link)
 {
-    uint64_t passed_ms =
-        (loop_now_ns(link->client->env.loop) - link->tries_since_ns) / 1000000;
+    uint64_t passed_ms = (loop_now_ns(link->client->env.loop) - link->tries_since_ns) / 1000000;
     uint32_t limit_ms = link->client->connect_timeout_ms;
 
     return passed_ms < limit_ms ? limit_ms - (uint32_t)passed_ms : 0;
@@ -170,14 +167,12 @@ static void link_connect(struct link *link)
 {
     uint32_t left_ms = link_left_ms(link);
 
+    link_set_state(link, LINK_CONNECTING);
     link->n_tries++;
     int rc = net_connect(link->client->env.net, &link->address, left_ms > 0 ? left_ms : 1,
                          link_on_connected, link, &link->stream);
-    if (rc != 0) {
+    if (rc != 0)
         link_try_failed(link, rc, overhand_strerror(rc));
-        return;
-    }
-    link_set_state(link, LINK_CONNECTING);
 }
 
 static void link_on_stream_closed(struct net_stream *stream)
@@ -247,8 +242,7 @@ static void link_on_hello(struct rpc_call *call, int status, const uint8_t *head
     struct link *link = container_of(call, struct link, hello);
 
     if (status == 0) {
-        Overhand__Wire__HelloReply *reply =
-            overhand__wire__hello_reply__unpack(NULL, len, header);
+        Overhand__Wire__HelloReply *reply = overhand__wire__hello_reply__unpack(NULL, len, header);
 
         status = reply != NULL ? link_check_hello(link, reply) : OVERHAND_E_PROTOCOL;
         if (reply == NULL)
@@ -285,15 +279,15 @@ static void link_try_failed(struct link *link, int status, const char *text)
     if (text != link->text)
         snprintf(link->text, sizeof link->text, "%s", text);
     link_set_state(link, LINK_PAUSING);
-    if (link->client->closing || link_failure_is_final(status) ||
-        pause_ms >= link_left_ms(link) || !link_wanted(link)) {
+    if (link->client->closing || link_failure_is_final(status) || pause_ms >= link_left_ms(link) ||
+        !link_wanted(link)) {
         link_give_up(link);
         return;
     }
     loop_timer_start(&link->pause, pause_ms);
 }
 
-static void link_on_pause_over(struct loop_timer *timer)
+void link_on_pause_over(struct loop_timer *timer)
 {
     struct link *link = container_of(timer, struct link, pause);
 
@@ -314,64 +308,7 @@ static void link_give_up(struct link *link)
     loop_defer(link->client->env.loop, &link->step);
 }
 
-/* ---- frames and the end of a connection -------------------------------------------------------- */
-
-static struct link_stream *link_find_stream(struct link *link, uint64_t request_id)
-{
-    struct link_stream *stream;
-
-    HASH_FIND(hh, link->streams, &request_id, sizeof request_id, stream);
-    return stream;
-}
-
-static void link_note_progress(struct link *link)
-{
-    link->progress_ns = loop_now_ns(link->client->env.loop);
-}
-
-static int link_on_header(struct rpc_conn *conn, struct rpc_frame *frame)
-{
-    struct link *link = rpc_owner(conn);
-    struct link_stream *stream = link_find_stream(link, frame->prefix.request_id);
-
-    link_note_progress(link);
-    if (stream == NULL)
-        return OVERHAND_E_CLOSED; /* of a stream we closed: skip it */
-    int rc = stream->on_header(stream, frame);
-    link->receiving = rc == 0;
-    return rc;
-}
-
-static void link_on_frame(struct rpc_conn *conn, struct rpc_frame *frame)
-{
-    struct link *link = rpc_owner(conn);
-    struct link_stream *stream = link_find_stream(link, frame->prefix.request_id);
-
-    link->receiving = false;
-    link_note_progress(link);
-    if (stream != NULL)
-        stream->on_frame(stream, frame);
-    else if (frame->body != NULL)
-        mem_free(frame->owner); /* closed while its body arrived */
-}
-
-static void link_on_frame_dropped(struct rpc_conn *conn, struct rpc_frame *frame)
-{
-    struct link *link = rpc_owner(conn);
-
-    link->receiving = false;
-    mem_free(frame->owner);
-}
-
-static void link_lose_streams(struct link *link, int status)
-{
-    while (link->streams != NULL) {
-        struct link_stream *stream = link->streams;
-
-        link_stream_close(stream);
-        stream->on_lost(stream, status);
-    }
-}
+/* ---- the end of a connection ---- */
 
 static void link_on_closed(struct rpc_conn *conn, int status)
 {
@@ -401,215 +338,7 @@ static void link_on_closed(struct rpc_conn *conn, int status)
     link_drop(link);
 }
 
-/* ---- progress ---------------------------------------------------------------------------------- */
-
-static bool link_busy(const struct link *link)
-{
-    const struct link_stream *stream;
-
-    if (link->n_pushes > 0)
-        return true;
-    for (stream = link->streams; stream != NULL; stream = stream->hh.next) {
-        if (stream->expects)
-            return true;
-    }
-    return false;
-}
-
-static void link_watch_start(struct link *link)
-{
-    if (loop_timer_running(&link->watch))
-        return;
-    link->unsent_bytes = 0;
-    loop_timer_start(&link->watch, link->client->progress_timeout_ms);
-}
-
-static void link_on_watch(struct loop_timer *timer)
-{
-    struct link *link = container_of(timer, struct link, watch);
-    uint64_t limit_ns = link->client->progress_timeout_ms * 1000000ull;
-    size_t unsent_bytes = rpc_unsent_bytes(link->conn);
-
-    if (!link_busy(link))
-        return;
-    if (link->receiving || unsent_bytes != link->unsent_bytes)
-        link_note_progress(link);
-    link->unsent_bytes = unsent_bytes;
-    uint64_t passed_ns = loop_now_ns(link->client->env.loop) - link->progress_ns;
-    if (passed_ns >= limit_ns)
-        rpc_close(link->conn, OVERHAND_E_TIMEOUT);
-    else
-        loop_timer_start(&link->watch, (limit_ns - passed_ns + 999999) / 1000000);
-}
-
-/* ---- pushes and streams ------------------------------------------------------------------------ */
-
-size_t link_push_room(const struct link *link)
-{
-    if (link->in_flight_bytes == 0)
-        return SIZE_MAX;
-    return link->credit_bytes > link->in_flight_bytes
-               ? (size_t)(link->credit_bytes - link->in_flight_bytes)
-               : 0;
-}
-
-void link_push_begin(struct link *link, size_t bytes)
-{
-    if (!link_busy(link))
-        link_note_progress(link);
-    link->in_flight_bytes += bytes;
-    link->n_pushes++;
-    link_watch_start(link);
-}
-
-void link_push_end(struct link *link, size_t bytes, uint64_t credit)
-{
-    ASSERT(link->n_pushes > 0 && link->in_flight_bytes >= bytes);
-    link->in_flight_bytes -= bytes;
-    link->n_pushes--;
-    if (credit > 0)
-        link->credit_bytes = credit;
-    link_note_progress(link);
-    if (!list_empty(&link->push_waits))
-        loop_defer(link->client->env.loop, &link->step);
-}
-
-void link_stream_open(struct link *link, struct link_stream *stream,
-                      const Overhand__Wire__Open *open)
-{
-    stream->link = link;
-    stream->request_id = rpc_stream_open(link->conn, FRAME_OPEN, &open->base);
-    HASH_ADD(hh, link->streams, request_id, sizeof stream->request_id, stream);
-    stream->expects = false;
-    link_stream_expect(stream, true);
-}
-
-void link_stream_close(struct link_stream *stream)
-{
-    struct link *link = stream->link;
-
-    HASH_DELETE(hh, link->streams, stream);
-}
-
-void link_stream_expect(struct link_stream *stream, bool expects)
-{
-    if (expects && !link_busy(stream->link))
-        link_note_progress(stream->link);
-    stream->expects = expects;
-    if (expects)
-        link_watch_start(stream->link);
-}
-
-/* ---- the table --------------------------------------------------------------------------------- */
-
-void links_init(struct links *links, struct overhand_client *client)
-{
-    *links = (struct links){.client = client};
-}
-
-static bool link_unused(const struct link *link)
-{
-    return link->n_users == 0 && link->state == LINK_IDLE && link->conn == NULL &&
-           link->n_closing == 0 && !link_wanted(link) &&
-           (link->client->closing ||
-            loop_now_ns(link->client->env.loop) >= link->failed_until_ns);
-}
-
-static void link_free(struct link *link)
-{
-    loop_timer_stop(&link->pause);
-    loop_timer_stop(&link->watch);
-    loop_defer_cancel(&link->step);
-    HASH_DELETE(hh, link->client->links.table, link);
-    mem_free(link->worker_id);
-    mem_free(link->key);
-    mem_free(link);
-}
-
-static void links_sweep(struct links *links)
-{
-    struct link *link, *after;
-
-    HASH_ITER(hh, links->table, link, after)
-    {
-        if (link_unused(link))
-            link_free(link);
-    }
-}
-
-void link_drop(struct link *link)
-{
-    struct overhand_client *client = link->client;
-
-    ASSERT(link->n_users > 0);
-    link->n_users--;
-    if (!client->closing || !link_unused(link))
-        return; /* kept for the next user, or until swept */
-    client_hold_live(client);
-    link_free(link);
-    client_drop_live(client);
-}
-
-static struct link *link_new(struct links *links, const char *key, const struct address *address,
-                             Overhand__Wire__Role role)
-{
-    struct link *link = mem_zalloc(sizeof *link);
-
-    links_sweep(links);
-    link->client = links->client;
-    link->key = mem_strdup(key);
-    link->address = *address;
-    link->role = role;
-    link->state = LINK_IDLE;
-    list_init(&link->waits);
-    list_init(&link->push_waits);
-    loop_task_init(&link->step, link_on_step);
-    loop_timer_init(&link->pause, links->client->env.loop, link_on_pause_over);
-    loop_timer_init(&link->watch, links->client->env.loop, link_on_watch);
-    HASH_ADD_KEYPTR(hh, links->table, link->key, strlen(link->key), link);
-    return link;
-}
-
-static struct link *link_hold(struct links *links, const struct address *address,
-                              const char *worker_id, uint32_t shard, Overhand__Wire__Role role)
-{
-    char key[LIMIT_WORKER_ID_BYTES + ADDRESS_TEXT_BYTES + 32];
-    struct link *link;
-
-    snprintf(key, sizeof key, "%s %s %u %u %d", worker_id != NULL ? worker_id : "", address->host,
-             address->port, shard, (int)role);
-    HASH_FIND_STR(links->table, key, link);
-    if (link == NULL) {
-        link = link_new(links, key, address, role);
-        link->worker_id = worker_id != NULL ? mem_strdup(worker_id) : NULL;
-        link->shard = shard;
-    }
-    link->n_users++;
-    return link;
-}
-
-struct link *link_hold_worker(struct links *links, const struct endpoint *endpoint, int shard,
-                              Overhand__Wire__Role role)
-{
-    struct address address = {.port = endpoint->port};
-
-    snprintf(address.host, sizeof address.host, "%s", endpoint->host);
-    return link_hold(links, &address, endpoint->id, (uint32_t)(shard + 1), role);
-}
-
-struct link *link_hold_master(struct links *links, const struct address *address,
-                              Overhand__Wire__Role role)
-{
-    return link_hold(links, address, NULL, 0, role);
-}
-
-struct link *link_hold_again(struct link *link)
-{
-    link->n_users++;
-    return link;
-}
-
-static void link_close(struct link *link)
+void link_close(struct link *link)
 {
     loop_defer(link->client->env.loop, &link->step); /* fails the waits */
     if (link->conn != NULL) {
@@ -621,26 +350,4 @@ static void link_close(struct link *link)
         loop_timer_stop(&link->pause);
         link_give_up(link);
     }
-}
-
-void links_close(struct links *links)
-{
-    unsigned n = HASH_COUNT(links->table);
-    struct link **all = mem_reallocarray(NULL, n + 1, sizeof(struct link *)), *link;
-    unsigned i = 0;
-
-    for (link = links->table; link != NULL; link = link->hh.next) {
-        link->n_users++;
-        all[i++] = link;
-    }
-    for (i = 0; i < n; i++) {
-        link_close(all[i]);
-        link_drop(all[i]);
-    }
-    mem_free(all);
-}
-
-bool links_closed(const struct links *links)
-{
-    return links->table == NULL;
 }

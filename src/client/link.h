@@ -1,5 +1,6 @@
-/* Links: one shared connection per worker shard, worker control and master, made when first wanted, greeted with HELLO,
- * made again after it broke, given up for a while when it cannot be made. Everything runs on the loop. */
+/* Links: one shared connection per worker shard, worker control and master, made when first
+ * wanted, greeted with HELLO, made again after it broke, given up for a while when it cannot be
+ * made. Everything runs on the loop. */
 #ifndef CLIENT_LINK_H
 #define CLIENT_LINK_H
 
@@ -21,8 +22,8 @@ enum link_state {
     LINK_STATE_END
 };
 
-/* Someone who wants the link; embedded. `done` runs exactly once, later: 0 = ready now (and, with bytes, room to push
- * that many), or why it could not be made. */
+/* Someone who wants the link; embedded. `done` runs exactly once, later: 0 = ready now (and,
+ * with bytes, room to push that many), or why it could not be made. */
 struct link_wait {
     struct list node;
     size_t bytes; /* to push at once when ready; 0: none */
@@ -35,7 +36,8 @@ struct link_stream {
     uint64_t request_id;
     struct link *link;
     bool expects; /* the worker owes us frames: silence means it is gone */
-    /* A frame with a body: as rpc's on_header; frame->owner is freed by mem_free when the frame is never complete. */
+    /* A frame with a body: as rpc's on_header; frame->owner is freed by mem_free when the frame
+     * is never complete. */
     int (*on_header)(struct link_stream *stream, struct rpc_frame *frame);
     /* A whole frame. May close the stream. */
     void (*on_frame)(struct link_stream *stream, struct rpc_frame *frame);
@@ -86,13 +88,15 @@ struct links {
 
 /* Begin without links. */
 void links_init(struct links *links, struct overhand_client *client);
-/* Close every link; waits and calls end with OVERHAND_E_CLOSED. links_closed says when all are gone. */
+/* Close every link; waits and calls end with OVERHAND_E_CLOSED. links_closed says when all are
+ * gone. */
 void links_close(struct links *links);
 /* True when there is no link left. */
 bool links_closed(const struct links *links);
 
-/* The link to a worker's shard (or control: `shard` LINK_CONTROL), used until link_drop. */
 enum { LINK_CONTROL = -1 };
+
+/* The link to a worker's shard (or LINK_CONTROL), used until link_drop. */
 struct link *link_hold_worker(struct links *links, const struct endpoint *endpoint, int shard,
                               Overhand__Wire__Role role);
 /* The link to a master. */
@@ -113,8 +117,9 @@ void link_wait_cancel(struct link_wait *wait);
 
 /* Bytes that may be pushed now; a single block always fits when nothing is in flight. */
 size_t link_push_room(const struct link *link);
-/* A PUSH of so many bytes leaves / was answered. `credit` 0: as before. */
+/* A PUSH of so many bytes leaves. */
 void link_push_begin(struct link *link, size_t bytes);
+/* It was answered. `credit` 0: as before. */
 void link_push_end(struct link *link, size_t bytes, uint64_t credit);
 
 /* Send OPEN on a ready link. The callbacks are the stream's. */
@@ -126,5 +131,26 @@ void link_stream_close(struct link_stream *stream);
 void link_stream_expect(struct link_stream *stream, bool expects);
 /* "worker w1 at host:port", or "master at host:port". */
 const char *link_name(const struct link *link, char *text, size_t text_size);
+
+/* ---- between link.c, link_use.c and links.c ---- */
+
+/* Somebody waits for it. */
+bool link_wanted(const struct link *link);
+/* End its connection, or the making of it. */
+void link_close(struct link *link);
+/* Serve or fail the waits, or connect. */
+void link_on_step(struct loop_task *task);
+/* The pause after a failed try is over. */
+void link_on_pause_over(struct loop_timer *timer);
+/* Has the peer moved? */
+void link_on_watch(struct loop_timer *timer);
+/* Where a DATA frame's body goes, for rpc_events. */
+int link_on_header(struct rpc_conn *conn, struct rpc_frame *frame);
+/* A whole frame, likewise. */
+void link_on_frame(struct rpc_conn *conn, struct rpc_frame *frame);
+/* A frame that stays half, likewise. */
+void link_on_frame_dropped(struct rpc_conn *conn, struct rpc_frame *frame);
+/* The connection is gone: so are its streams. */
+void link_lose_streams(struct link *link, int status);
 
 #endif

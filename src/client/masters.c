@@ -1,6 +1,7 @@
-/* Requests to the masters. A race is one request: a try per master, begun in the order of the list when the one before failed
- * or has been silent for HEDGE_MS. When all have failed and one of them was only not ready yet, the round begins again after a
- * pause, until request_timeout_ms are over. The race outlives its caller until its last try has ended. */
+/* Requests to the masters. A race is one request: a try per master, begun in the order of the
+ * list when the one before failed or has been silent for HEDGE_MS. When all have failed and one
+ * of them was only not ready yet, the round begins again after a pause, until request_timeout_ms
+ * are over. The race outlives its caller until its last try has ended. */
 #include "client/masters.h"
 
 #include <string.h>
@@ -56,14 +57,13 @@ static ProtobufCMessage *message_copy(const ProtobufCMessage *message)
     uint8_t *bytes = mem_alloc(len + 1);
 
     protobuf_c_message_pack(message, bytes);
-    ProtobufCMessage *copy =
-        protobuf_c_message_unpack(message->descriptor, NULL, len, bytes);
+    ProtobufCMessage *copy = protobuf_c_message_unpack(message->descriptor, NULL, len, bytes);
     ASSERT(copy != NULL);
     mem_free(bytes);
     return copy;
 }
 
-/* ---- the life of a race ------------------------------------------------------------------------ */
+/* ---- the life of a race ---- */
 
 static void race_on_hedge(struct loop_timer *timer)
 {
@@ -204,8 +204,8 @@ static void try_on_link(struct link_wait *wait, int status)
     struct master_race *race = try->race;
 
     if (status != 0) {
-        try_fail(try, status, status == OVERHAND_E_CLOSED ? overhand_strerror(status)
-                                                          : try->link->text);
+        try_fail(try, status,
+                 status == OVERHAND_E_CLOSED ? overhand_strerror(status) : try->link->text);
         return;
     }
     try->calling = true;

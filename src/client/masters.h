@@ -1,5 +1,6 @@
-/* Requests to the masters: any of them can answer. Tried in the order of the list; the next one is asked as well when one
- * fails, is not ready, or stays silent for a moment; the first good answer wins. Everything runs on the loop. */
+/* Requests to the masters: any of them can answer. Tried in the order of the list; the next one
+ * is asked as well when one fails, is not ready, or stays silent for a moment; the first good
+ * answer wins. Everything runs on the loop. */
 #ifndef CLIENT_MASTERS_H
 #define CLIENT_MASTERS_H
 
@@ -11,7 +12,8 @@ struct overhand_client;
 struct master_call;
 struct master_race;
 
-/* `reply`: the answer's header, borrowed until return, with status 0. `text`: otherwise, each master and why it failed. */
+/* `reply`: the answer's header, borrowed until return, with status 0. `text`: otherwise, each
+ * master and why it failed. */
 typedef void (*master_call_cb)(struct master_call *call, int status, const uint8_t *reply,
                                size_t len, const char *text);
 
@@ -33,8 +35,9 @@ MUST_CHECK int masters_init(struct masters *masters, struct overhand_client *cli
 /* Free what it holds; no call may be under way. */
 void masters_fini(struct masters *masters);
 
-/* Ask. `message` is copied. `done` runs exactly once, later, within request_timeout_ms: 0, OVERHAND_E_NO_MASTER,
- * OVERHAND_E_NOT_READY, or what a master answered (a refusal wins over silence). */
+/* Ask. `message` is copied. `done` runs exactly once, later, within request_timeout_ms: 0,
+ * OVERHAND_E_NO_MASTER, OVERHAND_E_NOT_READY, or what a master answered (a refusal wins over
+ * silence). */
 void masters_call(struct masters *masters, struct master_call *call, Overhand__Wire__Role role,
                   unsigned type, const ProtobufCMessage *message, master_call_cb done);
 /* `done` will not run. Nothing happens when it is not under way. */

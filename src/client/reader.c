@@ -1,8 +1,10 @@
 /* The reader's public functions, on the caller's thread, and how a read ends, on the loop.
  *
- * A read is complete when the check is: whatever streams still run are cancelled. It fails when every source has ended, nothing is
- * on its way any more, and something expected is still missing: sources that sent a damaged block are read again first, once; then it
- * is OVERHAND_E_CHECKSUM when there was damage, otherwise OVERHAND_E_LOST, with the reasons of the workers that should have had it. */
+ * A read is complete when the check is: whatever streams still run are cancelled. It fails when
+ * every source has ended, nothing is on its way any more, and something expected is still
+ * missing: sources that sent a damaged block are read again first, once; then it is
+ * OVERHAND_E_CHECKSUM when there was damage, otherwise OVERHAND_E_LOST, with the reasons of the
+ * workers that should have had it. */
 #include "client/reader.h"
 
 #include <inttypes.h>
@@ -12,7 +14,7 @@
 #include "core/log.h"
 #include "core/mem.h"
 
-/* ---- the loop: the end of a read --------------------------------------------------------------- */
+/* ---- the loop: the end of a read ---- */
 
 /* No more sources; what is ready stays. */
 static void reader_stop(struct overhand_reader *reader)
@@ -73,8 +75,7 @@ static void reader_tell_sources(const struct overhand_reader *reader, uint32_t p
         if (!source_covers(source, partition))
             continue;
         len += (size_t)snprintf(text + len, text_size - len, "; worker %s at %s:%u: %s",
-                                source->endpoint.id, source->endpoint.host,
-                                source->endpoint.port,
+                                source->endpoint.id, source->endpoint.host, source->endpoint.port,
                                 *source->text ? source->text : "sent all it has");
     }
 }
@@ -122,14 +123,15 @@ void reader_check_end(struct overhand_reader *reader)
         reader_on_missing(reader);
 }
 
-/* ---- the loop: tasks of the caller ------------------------------------------------------------- */
+/* ---- the loop: tasks of the caller ---- */
 
 static void reader_on_start(struct loop_task *task)
 {
     struct overhand_reader *reader = container_of(task, struct overhand_reader, start_task);
     struct reader_source **sources = reader->plan.sources;
 
-    for (size_t i = reader->plan.n_sources; i > 1; i--) { /* readers do not all meet on one worker */
+    for (size_t i = reader->plan.n_sources; i > 1;
+         i--) { /* readers do not all meet on one worker */
         size_t other = rng_below(&reader->client->rng, i);
         struct reader_source *source = sources[i - 1];
 
@@ -186,7 +188,7 @@ void reader_free_if_over(struct overhand_reader *reader)
     client_drop_live(client);
 }
 
-/* ---- the caller's thread ----------------------------------------------------------------------- */
+/* ---- the caller's thread ---- */
 
 static int reader_parse_exceptions(struct overhand_reader *reader,
                                    const struct overhand_reader_options *options)
@@ -274,7 +276,8 @@ int overhand_reader_open(struct overhand_client *client,
     return 0;
 }
 
-/* The next ready item, and the memory of the batch before the last one goes back. With the mutex held. */
+/* The next ready item, and the memory of the batch before the last one goes back. With the mutex
+ * held. */
 static struct reader_item *reader_take(struct overhand_reader *reader)
 {
     struct list *node = list_pop_front(&reader->ready);

@@ -3,11 +3,12 @@
  *   reader.c         the caller's thread: the public functions; the loop: how a read ends
  *   reader_plan.c    the caller's thread: which worker shards are asked for which partitions
  *   reader_stream.c  the loop: one source = one OPEN stream, its credit, its tries
- *   reader_block.c   blocks: received -> verified and decompressed on a compression thread -> accepted -> ready
+ *   reader_block.c   blocks: received -> verified, decompressed on a compression thread -> ready
  *   reader_check.c   what has been seen of what is expected
  *
- * The life of a block: arrives in a DATA frame's segment -> waits as an item -> a job verifies and decompresses it -> the check
- * accepts it once -> it is ready for overhand_reader_next -> comes back when the caller is done with it. */
+ * The life of a block: arrives in a DATA frame's segment -> waits as an item -> a job verifies
+ * and decompresses it -> the check accepts it once -> it is ready for overhand_reader_next ->
+ * comes back when the caller is done with it. */
 #ifndef CLIENT_READER_H
 #define CLIENT_READER_H
 
@@ -17,10 +18,10 @@
 #include "client/reader_check.h"
 
 enum {
-    READER_WINDOW_BYTES = 48 << 20,       /* default */
+    READER_WINDOW_BYTES = 48 << 20, /* default */
     READER_WINDOW_MIN_BYTES = 64 << 10,
-    READER_RAW_AHEAD_BYTES = 8 << 20,     /* decompressed and not yet taken, one larger block aside */
-    READER_RANGES_MAX = 250000,           /* of partitions or attempts in one OPEN */
+    READER_RAW_AHEAD_BYTES = 8 << 20, /* decompressed and not yet taken, one larger block aside */
+    READER_RANGES_MAX = 100000,       /* of partitions, of attempts: keeps OPEN in its limit */
 };
 
 struct reader_source;
@@ -82,21 +83,21 @@ struct overhand_reader {
     struct check check;
     struct list received; /* items whose job has not begun */
     unsigned n_jobs;
-    size_t n_begun, n_ended; /* sources */
+    size_t n_begun, n_ended;  /* sources */
     uint64_t accounted_bytes; /* of the client's window, by all sources */
-    bool over;               /* complete or failed: sources are gone */
+    bool over;                /* complete or failed: sources are gone */
     bool closed;
     struct loop_task start_task, nudge_task, close_task;
 };
 
-/* ---- reader_plan.c: the caller's thread -------------------------------------------------------- */
+/* ---- reader_plan.c: the caller's thread ---- */
 
 /* Group what the check expects by worker shard. */
 void reader_plan_make(struct overhand_reader *reader);
 /* Free it, with its sources. */
 void reader_plan_free(struct reader_plan *plan);
 
-/* ---- reader_stream.c: the loop ----------------------------------------------------------------- */
+/* ---- reader_stream.c: the loop ---- */
 
 enum source_state {
     SOURCE_IDLE,       /* its turn has not come */
@@ -128,14 +129,14 @@ struct reader_source {
     uint64_t incarnation; /* whom the cursor belongs to; 0: no cursor */
     uint32_t cursor_partition;
     uint64_t cursor_offset;
-    int64_t credit_bytes;                          /* given and not used */
-    uint64_t receiving_bytes, held_bytes;          /* a frame half here; segments */
-    uint64_t accounted_bytes;                      /* of the client's window */
-    unsigned n_failures;                           /* without a frame in between */
+    int64_t credit_bytes;                 /* given and not used */
+    uint64_t receiving_bytes, held_bytes; /* a frame half here; segments */
+    uint64_t accounted_bytes;             /* of the client's window */
+    unsigned n_failures;                  /* without a frame in between */
     bool opened, damaged, reread;
-    bool answered; /* the worker has ended the stream itself */
-    int status;      /* how it ended */
-    char text[256];  /* why, when status is not 0 */
+    bool answered;  /* the worker has ended the stream itself */
+    int status;     /* how it ended */
+    char text[256]; /* why, when status is not 0 */
 };
 
 /* Begin the sources whose turn it is. */
@@ -147,9 +148,10 @@ void source_end(struct reader_source *source, int status, const char *text);
 /* A segment of this source is free again. */
 void source_on_released(struct reader_source *source, uint32_t len);
 
-/* ---- reader_block.c ---------------------------------------------------------------------------- */
+/* ---- reader_block.c ---- */
 
-/* Take the blocks of one part of a segment in. Returns: 0, OVERHAND_E_PROTOCOL, OVERHAND_E_TOO_BIG. */
+/* Take the blocks of one part of a segment in. Returns: 0, OVERHAND_E_PROTOCOL,
+ * OVERHAND_E_TOO_BIG. */
 MUST_CHECK int reader_receive(struct overhand_reader *reader, struct reader_segment *segment,
                               uint32_t partition, const uint8_t *data, uint32_t len);
 /* Start jobs as far as memory for decompressed blocks goes. */
@@ -161,14 +163,13 @@ void reader_free_items(struct list *items);
 /* Let go of a segment that has no item any more. */
 void reader_release_segment(struct reader_segment *segment);
 
-/* ---- reader.c: the loop ------------------------------------------------------------------------ */
+/* ---- reader.c: the loop ---- */
 
 /* Something came to its end: is the read over? */
 void reader_check_end(struct overhand_reader *reader);
 /* The read has failed; the first reason counts. */
-void reader_fail(struct overhand_reader *reader, int status,
-                 const struct overhand_expected *lost, const char *format, ...)
-    __attribute__((format(printf, 4, 5)));
+void reader_fail(struct overhand_reader *reader, int status, const struct overhand_expected *lost,
+                 const char *format, ...) __attribute__((format(printf, 4, 5)));
 /* Free the reader when it is closed and no job refers to it any more. */
 void reader_free_if_over(struct overhand_reader *reader);
 

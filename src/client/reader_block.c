@@ -1,9 +1,10 @@
-/* Blocks on their way to the caller. On the loop: a segment's blocks become items; what nobody expects or was seen is
- * dropped at once; jobs are started while decompressed memory lasts. On a compression thread: verify, decompress. On the loop
- * again: accept once, make ready.
+/* Blocks on their way to the caller. On the loop: a segment's blocks become items; what nobody
+ * expects or was seen is dropped at once; jobs are started while decompressed memory lasts. On a
+ * compression thread: verify, decompress. On the loop again: accept once, make ready.
  *
- * A block that fails its checksum, or does not decompress to what its header says, marks its source as damaged: reader.c decides
- * whether to read again. A block that contradicts another one ends the read. */
+ * A block that fails its checksum, or does not decompress to what its header says, marks its
+ * source as damaged: reader.c decides whether to read again. A block that contradicts another
+ * one ends the read. */
 #include <inttypes.h>
 
 #include "client/reader.h"
@@ -91,8 +92,7 @@ void reader_pump(struct overhand_reader *reader)
     struct overhand_client *client = reader->client;
 
     while (!list_empty(&reader->received) && !reader->over) {
-        struct reader_item *item =
-            container_of(reader->received.next, struct reader_item, node);
+        struct reader_item *item = container_of(reader->received.next, struct reader_item, node);
         uint32_t raw_len = item->header.raw_length;
 
         client_lock(client);
@@ -124,9 +124,8 @@ static void item_run(struct work_job *job, struct codec *codec)
     if (item->status != 0 || header->raw_length == 0)
         return;
     item->raw = mem_alloc(header->raw_length);
-    item->status =
-        codec_decompress(codec, header->codec, item->block + BLOCK_HEADER_BYTES,
-                         header->stored_length, item->raw, header->raw_length);
+    item->status = codec_decompress(codec, header->codec, item->block + BLOCK_HEADER_BYTES,
+                                    header->stored_length, item->raw, header->raw_length);
 }
 
 static void reader_give_raw(struct overhand_reader *reader, uint32_t raw_len)

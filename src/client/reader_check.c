@@ -1,7 +1,9 @@
-/* The completeness tracker. Blocks of one attempt mostly arrive in order: then `next` counts up and nothing else is kept. What
- * arrives early (from a stand-in, before the home's part) is kept as ranges of sequence numbers behind `next`.
+/* The completeness tracker. Blocks of one attempt mostly arrive in order: then `next` counts up
+ * and nothing else is kept. What arrives early (from a stand-in, before the home's part) is kept
+ * as ranges of sequence numbers behind `next`.
  *
- * Bounds: entries are the caller's; ranges are at most one for each block accepted. Nothing fails but check_init. */
+ * Bounds: entries are the caller's; ranges are at most one for each block accepted. Nothing
+ * fails but check_init. */
 #include "client/reader_check.h"
 
 #include <inttypes.h>
@@ -119,7 +121,7 @@ void check_fini(struct check *check)
     *check = (struct check){0};
 }
 
-/* ---- ranges seen early ------------------------------------------------------------------------- */
+/* ---- ranges seen early ---- */
 
 /* The first range that ends at or behind `sequence`; early->n when there is none. */
 static uint32_t early_find(const struct check_early *early, uint32_t sequence)
@@ -155,8 +157,7 @@ static bool early_has(const struct check_early *early, uint32_t sequence)
 static void early_remove(struct check_early *early, uint32_t at)
 {
     early->n--;
-    memmove(&early->ranges[at], &early->ranges[at + 1],
-            (early->n - at) * sizeof early->ranges[0]);
+    memmove(&early->ranges[at], &early->ranges[at + 1], (early->n - at) * sizeof early->ranges[0]);
 }
 
 static struct check_early *early_insert(struct check_early *early, uint32_t at, uint32_t sequence)
@@ -169,8 +170,7 @@ static struct check_early *early_insert(struct check_early *early, uint32_t at, 
         early->n = n;
         early->capacity = capacity;
     }
-    memmove(&early->ranges[at + 1], &early->ranges[at],
-            (early->n - at) * sizeof early->ranges[0]);
+    memmove(&early->ranges[at + 1], &early->ranges[at], (early->n - at) * sizeof early->ranges[0]);
     early->ranges[at] = (struct check_range){.first = sequence, .end = sequence + 1};
     early->n++;
     return early;
@@ -217,7 +217,7 @@ static uint32_t entry_highest(const struct check_entry *entry)
     return entry->early != NULL ? entry->early->ranges[entry->early->n - 1].end : entry->next;
 }
 
-/* ---- the tracker ------------------------------------------------------------------------------- */
+/* ---- the tracker ---- */
 
 static struct check_entry *check_find(const struct check *check, uint32_t partition,
                                       uint64_t attempt)
@@ -234,8 +234,8 @@ static enum check_answer entry_look(const struct check_entry *entry,
 
     if (header->map_index != entry->map_index || sequence == UINT32_MAX)
         return CHECK_BROKEN;
-    if (entry->end != 0 && (sequence >= entry->end || (header->last != 0) !=
-                                                          (sequence + 1 == entry->end)))
+    if (entry->end != 0 &&
+        (sequence >= entry->end || (header->last != 0) != (sequence + 1 == entry->end)))
         return CHECK_BROKEN;
     if (sequence < entry->next || early_has(entry->early, sequence))
         return entry->end == 0 && header->last ? CHECK_BROKEN : CHECK_REPEAT;

@@ -1,5 +1,6 @@
-/* The completeness tracker: which blocks of what a reader expects have been seen. Each expected (attempt, partition)
- * is complete once its blocks 0..n-1 were accepted and the last of them said LAST. O(1) per block, 32 bytes an entry. */
+/* The completeness tracker: which blocks of what a reader expects have been seen. Each expected
+ * (attempt, partition) is complete once its blocks 0..n-1 were accepted and the last of them
+ * said LAST. O(1) per block, 32 bytes an entry. */
 #ifndef CLIENT_READER_CHECK_H
 #define CLIENT_READER_CHECK_H
 
@@ -20,8 +21,8 @@ enum check_answer {
     CHECK_BROKEN,  /* contradicts what was seen: behind LAST, a second LAST, another map */
 };
 
-/* Begin with nothing seen. Returns: 0 (then check_fini), OVERHAND_E_INVALID: a (map, partition) or (attempt, partition)
- * occurs twice. */
+/* Begin with nothing seen. Returns: 0 (then check_fini), OVERHAND_E_INVALID: a (map, partition)
+ * or (attempt, partition) occurs twice. */
 MUST_CHECK int check_init(struct check *check, const struct overhand_expected *expected, size_t n);
 /* Free what it holds. */
 void check_fini(struct check *check);
@@ -35,7 +36,8 @@ enum check_answer check_accept(struct check *check, uint32_t partition,
 bool check_complete(const struct check *check);
 /* The expected entry number `index`, in (partition, map) order. */
 void check_get(const struct check *check, size_t index, struct overhand_expected *expected);
-/* The first incomplete entry, and what it lacks in words ("3 blocks seen, block 1 missing"). False: all complete. */
+/* The first incomplete entry, and what it lacks in words ("3 blocks seen, block 1 missing").
+ * False: all complete. */
 bool check_first_missing(const struct check *check, struct overhand_expected *missing, char *text,
                          size_t text_size);
 

@@ -1,6 +1,7 @@
-/* The plan of a read: every expected partition is asked of its slot's home and of the stand-ins that the exceptions name for that
- * slot; what one worker shard is asked for becomes one source. Workers that occur twice (in the layout and as a stand-in, or in
- * two incarnations) are one. Cannot fail: layout and exceptions have been checked. */
+/* The plan of a read: every expected partition is asked of its slot's home and of the stand-ins
+ * that the exceptions name for that slot; what one worker shard is asked for becomes one source.
+ * Workers that occur twice (in the layout and as a stand-in, or in two incarnations) are one.
+ * Cannot fail: layout and exceptions have been checked. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -23,7 +24,8 @@ static uint32_t plan_endpoint(struct reader_plan *plan, const struct endpoint *e
     return (uint32_t)plan->n_endpoints++;
 }
 
-/* Layout workers keep their numbers; stand-ins follow. Returns the numbers of the exceptions' endpoints; the caller's. */
+/* Layout workers keep their numbers; stand-ins follow. Returns the numbers of the exceptions'
+ * endpoints; the caller's. */
 static uint32_t *plan_endpoints(struct overhand_reader *reader)
 {
     struct reader_plan *plan = &reader->plan;
@@ -33,8 +35,7 @@ static uint32_t *plan_endpoints(struct overhand_reader *reader)
     plan->n_endpoints = reader->layout.n_workers;
     plan->endpoints = mem_reallocarray(NULL, plan->n_endpoints + exceptions->n_endpoints,
                                        sizeof *plan->endpoints);
-    memcpy(plan->endpoints, reader->layout.workers,
-           plan->n_endpoints * sizeof *plan->endpoints);
+    memcpy(plan->endpoints, reader->layout.workers, plan->n_endpoints * sizeof *plan->endpoints);
     for (size_t i = 0; i < exceptions->n_endpoints; i++)
         numbers[i] = plan_endpoint(plan, &exceptions->endpoints[i]);
     return numbers;
@@ -42,11 +43,13 @@ static uint32_t *plan_endpoints(struct overhand_reader *reader)
 
 static void source_add_partition(struct reader_source *source, uint32_t partition)
 {
-    uint32_t *last = source->n_partitions > 0 ? &source->partitions[source->n_partitions - 2] : NULL;
+    uint32_t *last = source->n_partitions > 0 ? &source->partitions[source->n_partitions - 2]
+                                              : NULL;
 
-    if (last != NULL && (last[0] + last[1] >= partition ||
-                         source->n_partitions == 2 * READER_RANGES_MAX)) {
-        last[1] = partition - last[0] + 1; /* when there are too many ranges: some more than wanted */
+    if (last != NULL &&
+        (last[0] + last[1] >= partition || source->n_partitions == 2 * READER_RANGES_MAX)) {
+        last[1] = partition - last[0] +
+                  1; /* when there are too many ranges: some more than wanted */
         return;
     }
     if (source->n_partitions == source->capacity) {
@@ -54,6 +57,7 @@ static void source_add_partition(struct reader_source *source, uint32_t partitio
         source->partitions =
             mem_reallocarray(source->partitions, source->capacity, sizeof *source->partitions);
     }
+    ASSERT(source->partitions != NULL);
     source->partitions[source->n_partitions++] = partition;
     source->partitions[source->n_partitions++] = 1;
 }
@@ -103,7 +107,8 @@ static int attempt_compare(const void *left, const void *right)
     return (*a > *b) - (*a < *b);
 }
 
-/* The expected attempts as ranges; too many of them: all attempts, and the check drops the others. */
+/* The expected attempts as ranges; too many of them: all attempts, and the check drops the
+ * others. */
 static void plan_attempts(struct overhand_reader *reader)
 {
     size_t n = reader->check.n_entries, n_ranges = 0;
@@ -158,11 +163,9 @@ void reader_plan_make(struct overhand_reader *reader)
             plan_partition(&planning, expected.partition);
     }
     plan->n_sources = HASH_COUNT(planning.table);
-    plan->sources =
-        mem_reallocarray(NULL, plan->n_sources + 1, sizeof(struct reader_source *));
+    plan->sources = mem_reallocarray(NULL, plan->n_sources + 1, sizeof(struct reader_source *));
     size_t n = 0;
-    HASH_ITER(hh, planning.table, source, after)
-    {
+    HASH_ITER(hh, planning.table, source, after) {
         HASH_DEL(planning.table, source);
         plan->sources[n++] = source;
     }

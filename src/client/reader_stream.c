@@ -1,17 +1,18 @@
 /* One source: an OPEN stream to one worker shard.
  *
- *   IDLE --turn--> CONNECTING --> WAITING --memory--> STREAMING --OpenEnd--> ENDED
- *                    ^   |           |                   |                    ^ |
- *                    |   +-no link---|-------------------|--------------------+ +-- read again --> CONNECTING
- *                  PAUSING <---------+---lost, refused---+
+ *   IDLE -> CONNECTING -> WAITING (for memory) -> STREAMING -> ENDED
+ *   STREAMING --lost, refused--> PAUSING -> CONNECTING, or ENDED when it failed too often
+ *   CONNECTING --no link--> ENDED
+ *   ENDED --sent a damaged block--> CONNECTING, once
  *
- * Credit: what a source may have outstanding, receiving and held together is its share of the reader's window; all of it is
- * taken from the client's window first. When that is used up the source waits, unless its reader has nothing at all: then it
- * gets a little regardless, so that readers which wait for each other go on.
+ * Credit: what a source may have outstanding, receiving and held together is its share of the
+ * reader's window; all of it is taken from the client's window first. When that is used up the
+ * source waits, unless its reader has nothing at all: then it gets a little regardless, so that
+ * readers which wait for each other go on.
  *
- * A stream that is lost goes on behind its last frame when the worker is the same process, otherwise from the beginning (the
- * check drops repeats). After SOURCE_FAILURES_MAX failures without a frame in between it counts as ended; whether that matters
- * is decided in reader.c. */
+ * A stream that is lost goes on behind its last frame when the worker is the same process,
+ * otherwise from the beginning (the check drops repeats). After SOURCE_FAILURES_MAX failures
+ * without a frame in between it counts as ended; whether that matters is decided in reader.c. */
 #include <string.h>
 
 #include "client/reader.h"
@@ -23,13 +24,16 @@ enum {
     SOURCE_CREDIT_GOOD_BYTES = 256 << 10, /* no more streams at once than this allows */
     SOURCE_CREDIT_MAX_BYTES = 8 << 20,
     SOURCE_FAILURES_MAX = 3,
+    SOURCE_BUSY_MAX = 100, /* a worker that says BUSY is alive */
     SOURCE_PAUSE_MS = 100,
+    SOURCE_PAUSE_MAX_MS = 1000,
 };
 
 static const bool source_moves[SOURCE_STATE_END][SOURCE_STATE_END] = {
     [SOURCE_IDLE] = {[SOURCE_CONNECTING] = true, [SOURCE_ENDED] = true},
     [SOURCE_CONNECTING] = {[SOURCE_WAITING] = true, [SOURCE_ENDED] = true},
-    [SOURCE_WAITING] = {[SOURCE_CONNECTING] = true, [SOURCE_STREAMING] = true, [SOURCE_ENDED] = true},
+    [SOURCE_WAITING] =
+        {[SOURCE_CONNECTING] = true, [SOURCE_STREAMING] = true, [SOURCE_ENDED] = true},
     [SOURCE_STREAMING] = {[SOURCE_PAUSING] = true, [SOURCE_ENDED] = true},
     [SOURCE_PAUSING] = {[SOURCE_CONNECTING] = true, [SOURCE_ENDED] = true},
     [SOURCE_ENDED] = {[SOURCE_CONNECTING] = true},
@@ -51,7 +55,7 @@ static void source_set_state(struct reader_source *source, enum source_state sta
     source->state = state;
 }
 
-/* ---- turns ------------------------------------------------------------------------------------- */
+/* ---- turns ---- */
 
 static size_t reader_streams_max(const struct overhand_reader *reader)
 {
@@ -98,7 +102,7 @@ static void source_on_link(struct link_wait *wait, int status)
     source_open(source);
 }
 
-/* ---- credit ------------------------------------------------------------------------------------ */
+/* ---- credit ---- */
 
 /* What a source may have in all. */
 static uint64_t source_share(const struct reader_source *source)
@@ -129,8 +133,9 @@ static void source_settle(struct reader_source *source)
         window_give(window, before - bytes);
 }
 
-/* Take credit out of the client's window. What a block larger than the credit overdrew is granted besides: its memory has been
- * booked. Returns: bytes to grant; 0: not now, window_wait or a released segment goes on. */
+/* Take credit out of the client's window. What a block larger than the credit overdrew is
+ * granted besides: its memory has been booked. Returns: bytes to grant; 0: not now, window_wait
+ * or a released segment goes on. */
 static uint64_t source_take_credit(struct reader_source *source)
 {
     struct overhand_reader *reader = source->reader;
@@ -201,7 +206,7 @@ void source_on_released(struct reader_source *source, uint32_t len)
     source_continue(source);
 }
 
-/* ---- the stream -------------------------------------------------------------------------------- */
+/* ---- the stream ---- */
 
 static void source_open(struct reader_source *source)
 {
@@ -275,8 +280,8 @@ static int source_take_data(struct reader_source *source, struct reader_segment 
 
         if (len > segment->len - at)
             return OVERHAND_E_PROTOCOL;
-        int rc = reader_receive(source->reader, segment, message->partitions[i],
-                                segment->data + at, len);
+        int rc = reader_receive(source->reader, segment, message->partitions[i], segment->data + at,
+                                len);
         if (rc != 0)
             return rc;
         at += len;
@@ -360,7 +365,7 @@ static void source_on_frame(struct link_stream *stream, struct rpc_frame *frame)
         source_failed(source, OVERHAND_E_PROTOCOL, "unexpected frame in the stream");
 }
 
-/* ---- failing and ending ------------------------------------------------------------------------ */
+/* ---- failing and ending ---- */
 
 /* Leave STREAMING: nothing more will come. */
 static void source_close_stream(struct reader_source *source)
@@ -394,25 +399,29 @@ static bool source_may_retry(int status)
 static void source_note(struct reader_source *source, int status, const char *text)
 {
     source->status = status;
-    snprintf(source->text, sizeof source->text, "%s",
-             text != NULL && *text != '\0' ? text : overhand_strerror(status));
+    if (status != 0 && (text == NULL || *text == '\0'))
+        text = overhand_strerror(status);
+    snprintf(source->text, sizeof source->text, "%s", text);
 }
 
 /* The stream is closed already: try again, or not. */
 static void source_retry(struct reader_source *source, int status, const char *text)
 {
+    unsigned n_max = status == OVERHAND_E_BUSY ? SOURCE_BUSY_MAX : SOURCE_FAILURES_MAX;
+    uint64_t pause_ms = SOURCE_PAUSE_MS * (uint64_t)++source->n_failures;
+
     source_reset_credit(source);
     source_note(source, status, text);
     source_set_state(source, SOURCE_PAUSING);
-    if (source->reader->over || !source_may_retry(status) ||
-        ++source->n_failures > SOURCE_FAILURES_MAX) {
+    if (source->reader->over || !source_may_retry(status) || source->n_failures > n_max) {
         char why[sizeof source->text];
 
         memcpy(why, source->text, sizeof why);
         source_end(source, status, why);
         return;
     }
-    loop_timer_start(&source->pause, SOURCE_PAUSE_MS * source->n_failures);
+    loop_timer_start(&source->pause,
+                     pause_ms < SOURCE_PAUSE_MAX_MS ? pause_ms : SOURCE_PAUSE_MAX_MS);
 }
 
 static void source_failed(struct reader_source *source, int status, const char *text)
@@ -456,7 +465,8 @@ void source_reread(struct reader_source *source)
 {
     struct overhand_reader *reader = source->reader;
 
-    log_info("client/read", "shuffle %u: reading again from worker %s shard %u: a block was damaged",
+    log_info("client/read",
+             "shuffle %u: reading again from worker %s shard %u: a block was damaged",
              reader->layout.shuffle_id, source->endpoint.id, source->shard);
     reader->n_ended--;
     source->damaged = false;

@@ -1,5 +1,6 @@
-/* The bound on received bytes that no consumer has taken yet, over all readers. Streams take credit from it before they give
- * it to a worker; who is refused is called when memory comes back. Everything runs on the loop. */
+/* The bound on received bytes that no consumer has taken yet, over all readers. Streams take
+ * credit from it before they give it to a worker; who is refused is called when memory comes
+ * back. Everything runs on the loop. */
 #ifndef CLIENT_WINDOW_H
 #define CLIENT_WINDOW_H
 
@@ -24,7 +25,8 @@ void window_init(struct window *window, struct loop *loop, uint64_t limit_bytes)
 void window_fini(struct window *window);
 /* Take bytes; false: not now. */
 bool window_take(struct window *window, uint64_t bytes);
-/* Take bytes whatever the limit says: what has arrived already, or what keeps a reader from starving. */
+/* Take bytes whatever the limit says: what has arrived already, or what keeps a reader from
+ * starving. */
 void window_force(struct window *window, uint64_t bytes);
 /* Give back. */
 void window_give(struct window *window, uint64_t bytes);

@@ -1,9 +1,11 @@
-/* The compression threads. Steps: work_submit queues -> a thread takes the job and runs it -> it joins `finished` -> one task
- * posted to the loop finishes all that are there. One mutex guards the three lists. Nothing fails but starting. */
+/* The compression threads. Steps: work_submit queues -> a thread takes the job and runs it -> it
+ * joins `finished` -> one task posted to the loop finishes all that are there. One mutex guards
+ * the three lists. Nothing fails but starting. */
 #include "client/work.h"
 
 #include <pthread.h>
 
+#include "client/thread.h"
 #include "core/mem.h"
 
 struct work {
@@ -96,9 +98,11 @@ int work_new(struct loop *loop, unsigned n_threads, struct work **result)
     work->inline_codec = n_threads == 0 ? codec_new() : NULL;
     work->threads = mem_reallocarray(NULL, n_threads + 1, sizeof *work->threads);
     for (; work->n_threads < n_threads; work->n_threads++) {
-        if (pthread_create(&work->threads[work->n_threads], NULL, work_thread, work) != 0) {
+        int rc = thread_start(&work->threads[work->n_threads], "overhand-work", work_thread, work);
+
+        if (rc != 0) {
             work_free(work);
-            return OVERHAND_E_NO_MEMORY;
+            return rc;
         }
     }
     *result = work;

@@ -1,4 +1,5 @@
-/* The compression threads: jobs run on them in the order of submission (urgent ones first), then finish on the loop. */
+/* The compression threads: jobs run on them in the order of submission (urgent ones first), then
+ * finish on the loop. */
 #ifndef CLIENT_WORK_H
 #define CLIENT_WORK_H
 

@@ -1,5 +1,6 @@
-/* The writer's public functions. They run on the caller's thread and touch what is the caller's; whatever is under way elsewhere
- * shows in the crossing fields. Each ends with 0, OVERHAND_E_AGAIN, or the status that ended the attempt. */
+/* The writer's public functions. They run on the caller's thread and touch what is the caller's;
+ * whatever is under way elsewhere shows in the crossing fields. Each ends with 0,
+ * OVERHAND_E_AGAIN, or the status that ended the attempt. */
 #include "client/writer.h"
 
 #include <string.h>
@@ -16,8 +17,8 @@ static void writer_init(struct overhand_writer *writer,
                         const struct overhand_writer_options *options)
 {
     uint32_t n = writer->layout.n_partitions;
-    uint64_t memory_bytes =
-        options->memory_bytes != 0 ? options->memory_bytes : WRITER_MEMORY_BYTES;
+    uint64_t memory_bytes = options->memory_bytes != 0 ? options->memory_bytes
+                                                       : WRITER_MEMORY_BYTES;
 
     if (memory_bytes < WRITER_MEMORY_MIN_BYTES)
         memory_bytes = WRITER_MEMORY_MIN_BYTES;
@@ -65,7 +66,7 @@ struct overhand_slot *overhand_writer_slots(struct overhand_writer *writer)
     return writer->slots;
 }
 
-/* ---- rows -------------------------------------------------------------------------------------- */
+/* ---- rows ---- */
 
 /* What is wrong with a call, if anything. */
 static int writer_check(const struct overhand_writer *writer, uint32_t partition, size_t len)
@@ -101,8 +102,7 @@ static void writer_chain(struct overhand_writer *writer, uint32_t partition,
 }
 
 /* A batch that is large enough leaves before it grows. */
-static bool writer_batch_full(const struct overhand_writer *writer, uint32_t partition,
-                              size_t need)
+static bool writer_batch_full(const struct overhand_writer *writer, uint32_t partition, size_t need)
 {
     size_t bytes = writer_chain_bytes(writer, partition);
 
@@ -179,7 +179,7 @@ int overhand_writer_batch(struct overhand_writer *writer, uint32_t partition, co
     return 0;
 }
 
-/* ---- everything -------------------------------------------------------------------------------- */
+/* ---- everything ---- */
 
 /* Hand over every partition with data; with `last`, also those that once had some. */
 static int writer_hand_over_all(struct overhand_writer *writer, bool last, uint64_t deadline_ns)
@@ -259,11 +259,11 @@ uint64_t overhand_writer_memory(struct overhand_writer *writer)
 
 void overhand_writer_set_memory(struct overhand_writer *writer, uint64_t memory_bytes)
 {
-    writer->arena.limit_bytes =
-        memory_bytes > WRITER_MEMORY_MIN_BYTES ? memory_bytes : WRITER_MEMORY_MIN_BYTES;
+    writer->arena.limit_bytes = memory_bytes > WRITER_MEMORY_MIN_BYTES ? memory_bytes
+                                                                       : WRITER_MEMORY_MIN_BYTES;
 }
 
-/* ---- answers ----------------------------------------------------------------------------------- */
+/* ---- answers ---- */
 
 const uint64_t *overhand_writer_partition_bytes(struct overhand_writer *writer)
 {

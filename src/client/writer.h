@@ -1,12 +1,14 @@
 /* The writer: one map attempt. Its parts and who owns them:
  *
  *   writer.c        the caller's thread: the public functions, slots and chains
- *   writer_flush.c  the caller's thread: which partitions leave when; a compression thread: the chain becomes a sealed block
+ *   writer_flush.c  the caller's thread: which partitions leave when;
+ *                   a compression thread: the chain becomes a sealed block
  *   writer_route.c  the loop: which worker a block goes to; stand-ins
  *   writer_push.c   the loop: blocks become PUSH frames, answers come back
  *
- * The life of a row: appended to its partition's chain -> the chain is handed over -> gathered, compressed, sealed; its memory
- * comes back -> the block waits in the lane of its worker -> leaves in a PUSH -> is acked and freed. */
+ * The life of a row: appended to its partition's chain -> the chain is handed over -> gathered,
+ * compressed, sealed; its memory comes back -> the block waits in the lane of its worker ->
+ * leaves in a PUSH -> is acked and freed. */
 #ifndef CLIENT_WRITER_H
 #define CLIENT_WRITER_H
 
@@ -19,11 +21,11 @@
 #include "core/block.h"
 
 enum {
-    WRITER_BATCH_BYTES = 240 << 10,     /* a partition with so much leaves: batches near 256 KiB */
-    WRITER_BATCH_MAX_BYTES = 4 << 20,   /* no batch is larger, unless one record is */
-    WRITER_BATCH_MIN_BYTES = 16 << 10,  /* under pressure, those with less stay if they can */
+    WRITER_BATCH_BYTES = 240 << 10,    /* a partition with so much leaves: batches near 256 KiB */
+    WRITER_BATCH_MAX_BYTES = 4 << 20,  /* no batch is larger, unless one record is */
+    WRITER_BATCH_MIN_BYTES = 16 << 10, /* under pressure, those with less stay if they can */
     WRITER_MEMORY_MIN_BYTES = 1 << 20,
-    WRITER_MEMORY_BYTES = 64 << 20,     /* default */
+    WRITER_MEMORY_BYTES = 64 << 20, /* default */
 };
 
 struct writer_lane;
@@ -78,7 +80,7 @@ struct overhand_writer {
     struct overhand_writer_stats stats;
 
     /* the loop's */
-    uint64_t *partition_bytes; /* the caller's after finish */
+    uint64_t *partition_bytes;    /* the caller's after finish */
     struct exceptions exceptions; /* likewise */
     struct writer_lane *lanes;
     struct writer_lane **slot_lanes; /* home lane of each slot, NULL: not used yet */
@@ -91,11 +93,12 @@ struct overhand_writer {
     struct loop_task close_task;
 };
 
-/* ---- writer_flush.c: the caller's thread ------------------------------------------------------ */
+/* ---- writer_flush.c: the caller's thread ---- */
 
 /* Bytes of data in a partition's chain. */
 size_t writer_chain_bytes(const struct overhand_writer *writer, uint32_t partition);
-/* Hand a partition's chain over as one block, `last` or not. False: no send memory now (writer->budget_wait waits). */
+/* Hand a partition's chain over as one block, `last` or not. False: no send memory now
+ * (writer->budget_wait waits). */
 bool writer_hand_over(struct overhand_writer *writer, uint32_t partition, bool last);
 /* Hand a chain over that is in no partition yet. False: as above, the chain stays the caller's. */
 bool writer_hand_over_chain(struct overhand_writer *writer, uint32_t partition,
@@ -118,7 +121,7 @@ enum writer_need {
 MUST_CHECK int writer_wait(struct overhand_writer *writer, enum writer_need need,
                            uint64_t deadline_ns);
 
-/* ---- writer_route.c: the loop ------------------------------------------------------------------ */
+/* ---- writer_route.c: the loop ---- */
 
 /* A block was sealed (or dropped, when the attempt has ended). */
 void writer_on_sealed(struct work_job *job);
@@ -138,13 +141,13 @@ void writer_free_if_over(struct overhand_writer *writer);
 /* From the public close: ends what can be ended. */
 void writer_on_close(struct loop_task *task);
 
-/* ---- writer_push.c: the loop ------------------------------------------------------------------- */
+/* ---- writer_push.c: the loop ---- */
 
 /* A writer's way to one worker shard. */
 struct writer_lane {
     UT_hash_handle hh; /* by link */
     struct overhand_writer *writer;
-    struct link *link; /* held */
+    struct link *link;        /* held */
     struct endpoint endpoint; /* strings owned */
     uint32_t shard;
     struct list queue; /* blocks */
@@ -152,10 +155,10 @@ struct writer_lane {
     struct list dirty_node;
     struct link_wait wait;
     struct loop_timer pause;
-    bool waiting; /* for the link */
-    bool urgent;  /* send what is queued, do not wait for more */
-    bool failed;  /* route around */
-    unsigned n_failures; /* in a row */
+    bool waiting;               /* for the link */
+    bool urgent;                /* send what is queued, do not wait for more */
+    bool failed;                /* route around */
+    unsigned n_failures;        /* in a row */
     uint64_t acked_incarnation; /* of the worker that acked blocks of ours; 0: none did */
 };
 

@@ -1,6 +1,6 @@
-/* The writer's arena. Memory comes in slabs of 1 MiB (the first is smaller: most tasks are) and goes back when no block is in
- * use. The limit counts blocks and chunks; one request above it is served when nothing else is in use, so that a record larger
- * than the arena passes. */
+/* The writer's arena. Memory comes in slabs of 1 MiB (the first is smaller: most tasks are) and
+ * goes back when no block is in use. The limit counts blocks and chunks; one request above it is
+ * served when nothing else is in use, so that a record larger than the arena passes. */
 #include "client/writer_arena.h"
 
 #include "core/err.h"

@@ -1,5 +1,6 @@
-/* A writer's memory for rows: small equal blocks cut from slabs, chained per partition, and chunks of their own for records
- * larger than a block. Belongs to the writer's thread; other threads only carry chains back to it. */
+/* A writer's memory for rows: small equal blocks cut from slabs, chained per partition, and
+ * chunks of their own for records larger than a block. Belongs to the writer's thread; other
+ * threads only carry chains back to it. */
 #ifndef CLIENT_WRITER_ARENA_H
 #define CLIENT_WRITER_ARENA_H
 
@@ -12,8 +13,8 @@ struct arena_slab;
 struct arena_block {
     struct arena_block *next; /* the chain's, or the free list's */
     uint32_t size;            /* bytes of memory, this header included */
-    uint32_t used;            /* bytes of data, set when the next block is chained or the chain leaves */
-    bool chunk;               /* allocated for itself, not cut from a slab */
+    uint32_t used; /* bytes of data, set when the next block is chained or the chain leaves */
+    bool chunk;    /* allocated for itself, not cut from a slab */
     _Alignas(8) uint8_t data[];
 };
 
@@ -25,11 +26,13 @@ struct writer_arena {
     struct arena_slab *slabs;
 };
 
-/* Begin without memory. Blocks become memory / (2 * n_partitions) bytes, rounded down to a power of two, 1 to 64 KiB. */
+/* Begin without memory. Blocks become memory / (2 * n_partitions) bytes, rounded down to a power
+ * of two, 1 to 64 KiB. */
 void writer_arena_init(struct writer_arena *arena, uint64_t memory_bytes, uint32_t n_partitions);
 /* Free the slabs; every block must have been given back. */
 void writer_arena_fini(struct writer_arena *arena);
-/* A block with room for `need` data bytes. NULL: the limit is reached (never when nothing is in use). */
+/* A block with room for `need` data bytes. NULL: the limit is reached (never when nothing is in
+ * use). */
 struct arena_block *writer_arena_take(struct writer_arena *arena, size_t need);
 /* A chunk of exactly `need` data bytes, outside the blocks. NULL as writer_arena_take. */
 struct arena_block *writer_arena_take_chunk(struct writer_arena *arena, size_t need);

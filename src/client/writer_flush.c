@@ -1,8 +1,10 @@
-/* From chains to sealed blocks. On the caller's thread: choose partitions, reserve send memory, give the chain to a job. On
- * a compression thread: gather, compress, seal, give the arena memory back. Under pressure the fullest partitions leave
- * first, until half of the arena is on its way; when those worth a batch hold too little, all leave.
+/* From chains to sealed blocks. On the caller's thread: choose partitions, reserve send memory,
+ * give the chain to a job. On a compression thread: gather, compress, seal, give the arena
+ * memory back. Under pressure the fullest partitions leave first, until half of the arena is on
+ * its way; when those worth a batch hold too little, all leave.
  *
- * Send memory or arena memory that is not there is an ordinary answer: the caller waits, or gets OVERHAND_E_AGAIN. */
+ * Send memory or arena memory that is not there is an ordinary answer: the caller waits, or gets
+ * OVERHAND_E_AGAIN. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,7 +21,7 @@ size_t writer_chain_bytes(const struct overhand_writer *writer, uint32_t partiti
            (size_t)(writer->slots[partition].cursor - (uintptr_t)state->last->data);
 }
 
-/* ---- the compression thread -------------------------------------------------------------------- */
+/* ---- the compression thread ---- */
 
 /* The chain's data in one piece. */
 static const uint8_t *block_gather(const struct writer_block *block, struct codec *codec)
@@ -55,8 +57,8 @@ static void block_pack(struct writer_block *block, struct codec *codec)
         .partition = block->partition,
     };
     size_t room = block->raw_len > 0 ? block->raw_len - 1 : 0; /* it must shrink */
-    size_t stored = codec_compress(codec, writer->codec, writer->codec_level, raw,
-                                   block->raw_len, payload, room);
+    size_t stored = codec_compress(codec, writer->codec, writer->codec_level, raw, block->raw_len,
+                                   payload, room);
 
     if (stored == 0) {
         header.codec = OVERHAND_CODEC_NONE;
@@ -91,7 +93,7 @@ static void block_run(struct work_job *job, struct codec *codec)
     client_unlock(writer->client);
 }
 
-/* ---- handing over ------------------------------------------------------------------------------ */
+/* ---- handing over ---- */
 
 static uint64_t chain_memory(const struct arena_block *chain)
 {
@@ -178,7 +180,7 @@ void writer_release_empty(struct overhand_writer *writer)
     }
 }
 
-/* ---- under pressure ---------------------------------------------------------------------------- */
+/* ---- under pressure ---- */
 
 struct victim {
     uint32_t partition;
@@ -223,8 +225,7 @@ static void writer_flush_fullest(struct overhand_writer *writer)
 {
     uint64_t limit_bytes = writer->arena.used_bytes / 2, victim_bytes;
     size_t n;
-    struct victim *victims =
-        writer_find_victims(writer, WRITER_BATCH_MIN_BYTES, &n, &victim_bytes);
+    struct victim *victims = writer_find_victims(writer, WRITER_BATCH_MIN_BYTES, &n, &victim_bytes);
 
     if (victim_bytes < writer->arena.used_bytes / 8) { /* not worth a round: all leave */
         mem_free(victims);

@@ -1,7 +1,9 @@
-/* Lanes and pushes. Blocks wait in the lane of their worker shard until a frame is full or the writer has nothing more in
- * compression; the link lets the lane send when the worker's credit has room. A PUSH holds its blocks until it is answered.
+/* Lanes and pushes. Blocks wait in the lane of their worker shard until a frame is full or the
+ * writer has nothing more in compression; the link lets the lane send when the worker's credit
+ * has room. A PUSH holds its blocks until it is answered.
  *
- * Failing: acked blocks are the worker's. Blocks not acked go back to the head of the lane and are sent again, the same bytes:
+ * Failing: acked blocks are the worker's. Blocks not acked go back to the head of the lane and
+ * are sent again, the same bytes:
  *   BUSY, NOT_READY                      after a pause, for as long as it lasts
  *   the connection broke, CHECKSUM       on the next connection, some times; then a stand-in
  *   NO_SPACE, DRAINING, IO, no link      a stand-in
@@ -38,7 +40,7 @@ static void push_on_reply(struct rpc_call *call, int status, const uint8_t *head
 static void push_acked(struct push *push);
 static void push_failed(struct push *push, int status, const char *text);
 
-/* ---- lanes ------------------------------------------------------------------------------------- */
+/* ---- lanes ---- */
 
 static void lane_on_pause_over(struct loop_timer *timer)
 {
@@ -49,8 +51,8 @@ struct writer_lane *lane_get(struct overhand_writer *writer, const struct endpoi
                              uint32_t shard)
 {
     struct overhand_client *client = writer->client;
-    struct link *link = link_hold_worker(&client->links, endpoint, (int)shard,
-                                         OVERHAND__WIRE__ROLE__ROLE_EXECUTOR);
+    struct link *link =
+        link_hold_worker(&client->links, endpoint, (int)shard, OVERHAND__WIRE__ROLE__ROLE_EXECUTOR);
     struct writer_lane *lane;
 
     HASH_FIND_PTR(writer->lanes, &link, lane);
@@ -141,7 +143,7 @@ static void lane_on_link(struct link_wait *wait, int status)
     lane_pump(lane);
 }
 
-/* ---- pushes ------------------------------------------------------------------------------------ */
+/* ---- pushes ---- */
 
 /* Take blocks off the lane: at least one, up to a full frame and the room there is. */
 static struct push *push_new(struct writer_lane *lane)
@@ -151,12 +153,11 @@ static struct push *push_new(struct writer_lane *lane)
     unsigned n = 0;
     struct list *node;
 
-    list_for_each(node, &lane->queue)
-    {
+    list_for_each(node, &lane->queue) {
         size_t len = container_of(node, struct writer_block, node)->len;
 
-        if (n > 0 && (n == PUSH_BLOCKS_MAX || bytes + len > PUSH_TARGET_BYTES ||
-                      bytes + len > room))
+        if (n > 0 &&
+            (n == PUSH_BLOCKS_MAX || bytes + len > PUSH_TARGET_BYTES || bytes + len > room))
             break;
         bytes += len;
         n++;
@@ -188,8 +189,7 @@ static void push_send(struct writer_lane *lane)
     struct list *node;
     size_t i = 0;
 
-    list_for_each(node, &push->blocks)
-    {
+    list_for_each(node, &push->blocks) {
         const struct writer_block *block = container_of(node, struct writer_block, node);
 
         partitions[i] = block->partition;

@@ -1,9 +1,10 @@
-/* Where blocks go. Home is arithmetic on the layout; a slot whose worker refused or is gone gets a stand-in: any master names
- * it (when none answers, the same choice is made among the layout's workers), the slot's blocks go there, and once one was
- * acked the exception is noted for the readers.
+/* Where blocks go. Home is arithmetic on the layout; a slot whose worker refused or is gone gets
+ * a stand-in: any master names it (when none answers, the same choice is made among the layout's
+ * workers), the slot's blocks go there, and once one was acked the exception is noted for the
+ * readers.
  *
- * The attempt ends when no stand-in is left, when a worker that holds acks of ours was restarted, or when a worker refuses in a
- * way that another one would repeat. */
+ * The attempt ends when no stand-in is left, when a worker that holds acks of ours was
+ * restarted, or when a worker refuses in a way that another one would repeat. */
 #include <inttypes.h>
 #include <stdarg.h>
 #include <string.h>
@@ -20,22 +21,21 @@ struct writer_stand_in {
     uint32_t slot;
     struct overhand_writer *writer;
     struct master_call call;
-    struct list blocks;        /* waiting for the answer */
+    struct list blocks; /* waiting for the answer */
     bool asking;
     unsigned n_asked;
-    size_t n_avoided; /* named in the last request */
+    size_t n_avoided;          /* named in the last request */
     struct writer_lane *lane;  /* where the slot's blocks go; NULL: not known yet */
     struct writer_lane *noted; /* in the exceptions already */
 };
 
-static void stand_in_ask(struct overhand_writer *writer, uint32_t slot,
-                         struct writer_block *block);
-static void stand_in_on_reply(struct master_call *call, int status, const uint8_t *reply,
+static void stand_in_ask(struct overhand_writer *writer, uint32_t slot, struct writer_block *block);
+static void stand_in_on_reply(struct master_call *call, int status, const uint8_t *bytes,
                               size_t len, const char *text);
 static void stand_in_use(struct writer_stand_in *stand_in, const struct endpoint *endpoint,
                          uint32_t shard);
 
-/* ---- the end of blocks and attempts ------------------------------------------------------------ */
+/* ---- the end of blocks and attempts ---- */
 
 void writer_free_block(struct writer_block *block)
 {
@@ -65,8 +65,7 @@ static void writer_drop_queued(struct overhand_writer *writer)
     struct writer_lane *lane, *next_lane;
     struct writer_stand_in *stand_in, *next_stand_in;
 
-    HASH_ITER(hh, writer->lanes, lane, next_lane)
-    {
+    HASH_ITER(hh, writer->lanes, lane, next_lane) {
         writer_free_blocks(&lane->queue);
         lane->queued_bytes = 0;
         lane->waiting = false;
@@ -74,8 +73,7 @@ static void writer_drop_queued(struct overhand_writer *writer)
         loop_timer_stop(&lane->pause);
         list_remove(&lane->dirty_node);
     }
-    HASH_ITER(hh, writer->stand_ins, stand_in, next_stand_in)
-    {
+    HASH_ITER(hh, writer->stand_ins, stand_in, next_stand_in) {
         masters_cancel(&stand_in->call);
         stand_in->asking = false;
         writer_free_blocks(&stand_in->blocks);
@@ -93,9 +91,9 @@ void writer_end(struct overhand_writer *writer, int status, const char *format, 
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
     client_lock(writer->client);
-    snprintf(writer->error, sizeof writer->error,
-             "shuffle %u map %u attempt %" PRIu64 ": %s: %s", writer->layout.shuffle_id,
-             writer->map_index, writer->attempt, overhand_strerror(status), text);
+    snprintf(writer->error, sizeof writer->error, "shuffle %u map %u attempt %" PRIu64 ": %s: %s",
+             writer->layout.shuffle_id, writer->map_index, writer->attempt,
+             overhand_strerror(status), text);
     writer->status = status;
     pthread_cond_signal(&writer->cond);
     client_unlock(writer->client);
@@ -109,12 +107,10 @@ static void writer_free(struct overhand_writer *writer)
     struct writer_stand_in *stand_in, *next_stand_in;
 
     ASSERT(writer->n_unacked == 0);
-    HASH_ITER(hh, writer->lanes, lane, next_lane)
-    {
+    HASH_ITER(hh, writer->lanes, lane, next_lane) {
         lane_free(lane);
     }
-    HASH_ITER(hh, writer->stand_ins, stand_in, next_stand_in)
-    {
+    HASH_ITER(hh, writer->stand_ins, stand_in, next_stand_in) {
         HASH_DEL(writer->stand_ins, stand_in);
         mem_free(stand_in);
     }
@@ -154,7 +150,7 @@ void writer_on_close(struct loop_task *task)
     writer_free_if_over(writer);
 }
 
-/* ---- from compression to a lane ---------------------------------------------------------------- */
+/* ---- from compression to a lane ---- */
 
 static void writer_flush_lanes(struct overhand_writer *writer)
 {
@@ -214,8 +210,7 @@ void writer_route(struct overhand_writer *writer, struct writer_block *block)
 {
     uint32_t slot = layout_slot(&writer->layout, block->partition);
     struct writer_stand_in *stand_in = writer_find_stand_in(writer, slot);
-    struct writer_lane *lane =
-        stand_in != NULL ? stand_in->lane : writer_home_lane(writer, slot);
+    struct writer_lane *lane = stand_in != NULL ? stand_in->lane : writer_home_lane(writer, slot);
 
     if (writer->status != 0)
         writer_free_block(block);
@@ -225,7 +220,7 @@ void writer_route(struct overhand_writer *writer, struct writer_block *block)
         lane_add(lane, block);
 }
 
-/* ---- stand-ins --------------------------------------------------------------------------------- */
+/* ---- stand-ins ---- */
 
 static bool writer_avoids(const struct overhand_writer *writer, const char *worker_id)
 {
@@ -243,8 +238,8 @@ void writer_abandon_lane(struct writer_lane *lane)
 
     lane->failed = true;
     if (!writer_avoids(writer, lane->endpoint.id)) {
-        writer->avoided = mem_reallocarray(writer->avoided, writer->n_avoided + 1,
-                                           sizeof *writer->avoided);
+        writer->avoided =
+            mem_reallocarray(writer->avoided, writer->n_avoided + 1, sizeof *writer->avoided);
         writer->avoided[writer->n_avoided++] = mem_strdup(lane->endpoint.id);
     }
     list_init(&blocks);
@@ -289,8 +284,7 @@ static void stand_in_send(struct writer_stand_in *stand_in)
                  FRAME_STAND_IN, &message.base, stand_in_on_reply);
 }
 
-static void stand_in_ask(struct overhand_writer *writer, uint32_t slot,
-                         struct writer_block *block)
+static void stand_in_ask(struct overhand_writer *writer, uint32_t slot, struct writer_block *block)
 {
     struct writer_stand_in *stand_in = writer_find_stand_in(writer, slot);
 
@@ -311,7 +305,8 @@ static void stand_in_ask(struct overhand_writer *writer, uint32_t slot,
                    STAND_INS_MAX, slot);
 }
 
-/* No master answers: choose among the layout's workers, as every writer would. False: none is left. */
+/* No master answers: choose among the layout's workers, as every writer would. False: none is
+ * left. */
 static bool stand_in_choose(struct writer_stand_in *stand_in)
 {
     struct overhand_writer *writer = stand_in->writer;
@@ -351,8 +346,8 @@ static void stand_in_take(struct writer_stand_in *stand_in,
         stand_in_send(stand_in); /* it refused us only after we had asked */
     else
         writer_end(writer, OVERHAND_E_NO_WORKERS,
-                   "no stand-in for slot %u: only worker %s is left, which refused",
-                   stand_in->slot, endpoint.id);
+                   "no stand-in for slot %u: only worker %s is left, which refused", stand_in->slot,
+                   endpoint.id);
 }
 
 static void stand_in_on_reply(struct master_call *call, int status, const uint8_t *bytes,

@@ -1,4 +1,4 @@
-/* Links: made when wanted, tried again, given up and remembered; credit and the watch over progress. */
+/* Links: made when wanted, tried again, given up and remembered; credit, progress. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,4 +1,4 @@
-/* The compression threads: each job runs once and finishes once on the loop, also without threads. */
+/* The compression threads: each job runs once and finishes once, also without threads. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
