@@ -16,9 +16,9 @@
  * the *_error functions say what happened, where). Option structs start with `size`, set by the
  * caller to sizeof: fields may be added at the end, a zero field means the documented default.
  * Functions with `timeout_ms` block at most that long and return OVERHAND_E_AGAIN when time is
- * up; calling again with the same arguments goes on where they stopped. A handle may be used by
- * one thread at a time; different handles by different threads at once. All memory handed out
- * stays the library's unless said otherwise. */
+ * up; calling again with the same arguments goes on where they stopped. A writer or reader may be
+ * used by one thread at a time, different ones by different threads at once; functions that take a
+ * client, from any thread. All memory handed out stays the library's unless said otherwise. */
 #ifndef OVERHAND_OVERHAND_H
 #define OVERHAND_OVERHAND_H
 

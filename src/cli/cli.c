@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "core/log.h"
+#include "core/mem.h"
 
 static const struct cli_command *const cli_commands[] = {
     &cli_command_local,    &cli_command_status,     &cli_command_workers, &cli_command_apps,
@@ -26,6 +27,7 @@ static void cli_print_help(FILE *out)
     for (int i = 0; i < N_COMMANDS; i++)
         fprintf(out, "  %-11s %s\n", cli_commands[i]->name, cli_commands[i]->summary);
     fputs("\n`overhand COMMAND --help` says more, with examples. Every command takes --json.\n"
+          "Options may also stand before the command.\n"
           "Masters are named by --masters host:port,... or the variable OVERHAND_MASTERS.\n",
           out);
     cli_print_exit_codes(out);
@@ -74,24 +76,49 @@ static int cli_run_command(const struct cli_command *command, int argc, char **a
     return cli_flush(exit_code);
 }
 
-int cli_run(int argc, char **argv)
+/* Run the command that stands at argv[index], with the options before it and all behind it. */
+static int cli_run_command_at(const struct cli_command *command, int argc, char **argv, int index)
 {
-    const char *name = argc > 1 ? argv[1] : "";
-    const struct cli_command *command = cli_find_command(name);
+    char **arguments = mem_alloc((size_t)argc * sizeof *arguments);
+    int n_before = index - 1, n_behind = argc - index - 1;
 
-    log_set_level(OVERHAND_LOG_ERROR); /* what went wrong is said by the commands */
-    if (command != NULL)
-        return cli_run_command(command, argc - 2, argv + 2);
-    if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0) {
+    for (int i = 0; i < n_before; i++)
+        arguments[i] = argv[1 + i];
+    for (int i = 0; i < n_behind; i++)
+        arguments[n_before + i] = argv[index + 1 + i];
+    int exit_code = cli_run_command(command, n_before + n_behind, arguments);
+    mem_free(arguments);
+    return exit_code;
+}
+
+/* There is no command: what was asked for by the first argument, or wrong usage. */
+static int cli_run_without_command(int argc, const char *first)
+{
+    if (strcmp(first, "--help") == 0 || strcmp(first, "-h") == 0 || strcmp(first, "help") == 0) {
         cli_print_help(stdout);
         return cli_flush(CLI_OK);
     }
-    if (strcmp(name, "--version") == 0) {
+    if (strcmp(first, "--version") == 0) {
         printf("overhand %s\n", overhand_version());
         return cli_flush(CLI_OK);
     }
     if (argc > 1)
-        fprintf(stderr, "overhand: %s: no such command\n\n", name);
+        fputs("overhand: a command is missing\n\n", stderr);
+    cli_print_help(stderr);
+    return CLI_USAGE;
+}
+
+int cli_run(int argc, char **argv)
+{
+    int index = cli_args_find_command(argc, argv);
+    const struct cli_command *command = index < argc ? cli_find_command(argv[index]) : NULL;
+
+    log_set_level(OVERHAND_LOG_ERROR); /* what went wrong is said by the commands */
+    if (command != NULL)
+        return cli_run_command_at(command, argc, argv, index);
+    if (index == argc || strcmp(argv[index], "help") == 0)
+        return cli_run_without_command(argc, argc > 1 ? argv[1] : "");
+    fprintf(stderr, "overhand: %s: no such command\n\n", argv[index]);
     cli_print_help(stderr);
     return CLI_USAGE;
 }

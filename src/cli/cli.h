@@ -41,8 +41,13 @@ struct cli_command {
     int (*run)(const struct cli_args *args, FILE *out);
 };
 
-/* Run the tool: argv[0] is the program, argv[1] the subcommand. Returns: the exit code. */
+/* Run the tool: argv[0] is the program; the subcommand may stand before, behind and between its
+ * options. Returns: the exit code. */
 int cli_run(int argc, char **argv);
+
+/* Where the subcommand stands: the first argument behind argv[0] that is neither an option nor an
+ * option's value. Returns: its index; argc when there is none. */
+int cli_args_find_command(int argc, char **argv);
 
 /* Read the arguments of a command.
  * Owns:    *args is the caller's in any case, cli_args_fini.

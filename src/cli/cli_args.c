@@ -50,14 +50,29 @@ static bool cli_command_takes(const struct cli_command *command, const struct cl
     return takes;
 }
 
-static const struct cli_option *cli_find_option(const struct cli_command *command, const char *name,
-                                                size_t name_len)
+static const struct cli_option *cli_find_option(const char *name, size_t name_len)
 {
     for (int i = 0; i < N_OPTIONS; i++)
         if (strlen(cli_options[i].name) == name_len &&
             memcmp(cli_options[i].name, name, name_len) == 0)
-            return cli_command_takes(command, &cli_options[i]) ? &cli_options[i] : NULL;
+            return &cli_options[i];
     return NULL;
+}
+
+int cli_args_find_command(int argc, char **argv)
+{
+    for (int i = 1; i < argc; i++) {
+        if (argv[i][0] != '-')
+            return i;
+        if (strncmp(argv[i], "--", 2) != 0)
+            continue;
+        const char *name = argv[i] + 2;
+        size_t name_len = strcspn(name, "=");
+        const struct cli_option *option = cli_find_option(name, name_len);
+        if (option != NULL && option->kind != CLI_SWITCH && name[name_len] != '=')
+            i++; /* its value */
+    }
+    return argc;
 }
 
 static int cli_fail(const struct cli_command *command, const char *argument, const char *problem)
@@ -113,10 +128,10 @@ static int cli_parse_option(const struct cli_command *command, int argc, char **
 {
     const char *argument = argv[*i], *name = argument + 2;
     size_t name_len = strcspn(name, "=");
-    const struct cli_option *option = cli_find_option(command, name, name_len);
+    const struct cli_option *option = cli_find_option(name, name_len);
     bool joined = name[name_len] == '=';
 
-    if (option == NULL)
+    if (option == NULL || !cli_command_takes(command, option))
         return cli_fail(command, argument, "no such option");
     if (option->kind == CLI_SWITCH)
         return joined ? cli_fail(command, argument, "takes no value")

@@ -25,7 +25,8 @@ int cli_cluster_open(const struct cli_args *args, struct cli_cluster *cluster);
 void cli_cluster_close(struct cli_cluster *cluster);
 
 /* Ask the daemon that `rpc` is connected to for a list.
- * Owns:    *reply is the caller's, overhand__wire__list_reply__free_unpacked(reply, NULL).
+ * Owns:    *reply is the caller's, overhand__wire__list_reply__free_unpacked(reply, NULL); NULL on
+ *          failure.
  * Returns: 0 or as cli_rpc_call; says nothing. */
 MUST_CHECK int cli_list(struct cli_rpc *rpc, const Overhand__Wire__List *request,
                         Overhand__Wire__ListReply **reply);

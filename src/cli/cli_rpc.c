@@ -190,6 +190,7 @@ static void cli_rpc_on_reply(struct rpc_call *call, int status, const uint8_t *h
 int cli_rpc_call(struct cli_rpc *rpc, unsigned type, const ProtobufCMessage *request,
                  const ProtobufCMessageDescriptor *reply_type, ProtobufCMessage **reply)
 {
+    *reply = NULL;
     if (rpc->conn == NULL) {
         snprintf(rpc->error, sizeof rpc->error, "%s", overhand_strerror(OVERHAND_E_DISCONNECTED));
         return OVERHAND_E_DISCONNECTED;

@@ -22,7 +22,8 @@ void cli_rpc_free(struct cli_rpc *rpc);
 MUST_CHECK int cli_rpc_connect(struct cli_rpc *rpc, const struct address *address);
 /* Close the connection, if there is one. */
 void cli_rpc_disconnect(struct cli_rpc *rpc);
-/* Ask. Owns:    *reply becomes the caller's: protobuf_c_message_free_unpacked.
+/* Ask.
+ * Owns:    *reply becomes the caller's: protobuf_c_message_free_unpacked; NULL on failure.
  * Returns: 0, OVERHAND_E_TIMEOUT, OVERHAND_E_DISCONNECTED, OVERHAND_E_PROTOCOL (the reply is no
  *          such message), or the peer's refusal. */
 MUST_CHECK int cli_rpc_call(struct cli_rpc *rpc, unsigned type, const ProtobufCMessage *request,

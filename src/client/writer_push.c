@@ -7,7 +7,7 @@
  *   BUSY, NOT_READY                      after a pause, for as long as it lasts
  *   the connection broke, CHECKSUM       on the next connection, some times; then a stand-in
  *   NO_SPACE, DRAINING, IO, no link      a stand-in
- *   a new incarnation after an ack, else the attempt ends */
+ *   a new incarnation, or no connection, after an ack; anything else: the attempt ends */
 #include <inttypes.h>
 #include <string.h>
 
@@ -33,6 +33,7 @@ struct push {
 };
 
 static void lane_pump(struct writer_lane *lane);
+static void lane_on_gone(struct writer_lane *lane);
 static void lane_on_link(struct link_wait *wait, int status);
 static void push_send(struct writer_lane *lane);
 static void push_on_reply(struct rpc_call *call, int status, const uint8_t *header, size_t len,
@@ -119,6 +120,23 @@ static void lane_pump(struct writer_lane *lane)
     link_wait_start(lane->link, &lane->wait, first->len, lane_on_link);
 }
 
+/* The worker cannot be reached. What it acked to this attempt went with it: better one map task again now than a fetch
+ * failure, and the whole map stage again, later. */
+static void lane_on_gone(struct writer_lane *lane)
+{
+    char name[ADDRESS_TEXT_BYTES + 128];
+
+    link_name(lane->link, name, sizeof name);
+    if (lane->acked_incarnation != 0) {
+        writer_end(lane->writer, OVERHAND_E_LOST, "%s is gone with blocks it had acked: %s", name,
+                   lane->link->text);
+        return;
+    }
+    log_info("client/push", "map %u leaves %s: %s", lane->writer->map_index, name,
+             lane->link->text);
+    writer_abandon_lane(lane);
+}
+
 static void lane_on_link(struct link_wait *wait, int status)
 {
     struct writer_lane *lane = container_of(wait, struct writer_lane, wait);
@@ -128,9 +146,7 @@ static void lane_on_link(struct link_wait *wait, int status)
     if (list_empty(&lane->queue))
         return; /* the attempt ended meanwhile */
     if (status != 0) {
-        log_info("client/push", "map %u leaves %s: %s", lane->writer->map_index,
-                 link_name(lane->link, name, sizeof name), lane->link->text);
-        writer_abandon_lane(lane);
+        lane_on_gone(lane);
         return;
     }
     if (lane->acked_incarnation != 0 && lane->acked_incarnation != lane->link->incarnation) {
@@ -320,8 +336,10 @@ static void push_failed(struct push *push, int status, const char *text)
         return;
     }
     push_requeue(push);
-    if (remedy == PUSH_RESEND && ++lane->n_failures >= PUSH_FAILURES_MAX)
-        remedy = PUSH_STAND_IN;
+    if (remedy == PUSH_RESEND && ++lane->n_failures >= PUSH_FAILURES_MAX) {
+        lane_on_gone(lane);
+        return;
+    }
     if (remedy == PUSH_STAND_IN || lane->failed) {
         log_info("client/push", "map %u leaves %s: %s", writer->map_index, name, text);
         writer_abandon_lane(lane);

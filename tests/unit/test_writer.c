@@ -356,6 +356,30 @@ static void test_a_new_incarnation_after_an_ack_ends_the_attempt(void **state)
     overhand_writer_close(writer);
 }
 
+static void test_a_worker_gone_with_acked_blocks_ends_the_attempt_and_the_next_one_avoids_it(
+    void **state)
+{
+    struct client_fixture *f = *state;
+    struct overhand_writer *writer = fixture_open_writer(f, 0, 99, 0, 0);
+
+    assert_int_equal(fixture_append(f, writer, 0, 100, 300), 0);
+    assert_int_equal(overhand_writer_flush(writer, 1000), 0);
+    sim_loop_advance_ms(&f->loop, 1000);
+    assert_true(f->workers[1].n_pushes > 0);
+    sim_net_refuse(f->net, "w1", true);
+    sim_net_reset(f->net, "client", "w1");
+    assert_int_equal(fixture_append(f, writer, 0, 100, 300), 0);
+    assert_int_equal(overhand_writer_finish(writer, 60000), OVERHAND_E_LOST);
+    assert_non_null(strstr(overhand_writer_error(writer), "worker w1"));
+    overhand_writer_close(writer);
+
+    for (unsigned i = 0; i < FIXTURE_MAPS * FIXTURE_PARTITIONS; i++)
+        f->n_records[i] = 0; /* of the attempt that failed */
+    for (uint32_t map = 0; map < FIXTURE_MAPS; map++)
+        assert_int_equal(fixture_write(f, map, 200, 300), 0);
+    assert_int_equal(fixture_read(f), OVERHAND_END);
+}
+
 static void test_the_same_incarnation_after_a_break_goes_on(void **state)
 {
     struct client_fixture *f = *state;
@@ -449,6 +473,7 @@ int main(void)
         TEST(test_when_every_worker_refuses_the_attempt_ends_and_says_so),
         TEST(test_a_refusal_that_others_would_repeat_ends_the_attempt),
         TEST(test_a_new_incarnation_after_an_ack_ends_the_attempt),
+        TEST(test_a_worker_gone_with_acked_blocks_ends_the_attempt_and_the_next_one_avoids_it),
         TEST(test_the_same_incarnation_after_a_break_goes_on),
         TEST(test_a_new_incarnation_before_any_ack_is_welcome),
         TEST(test_a_small_credit_is_never_exceeded),
