@@ -26,10 +26,8 @@ die() {
 as_root() {
     if [ "$(id -u)" -eq 0 ]; then
         "$@"
-    elif command -v sudo >/dev/null; then
-        sudo "$@"
     else
-        die "need root (or sudo) to run: $*"
+        sudo "$@"
     fi
 }
 
@@ -44,6 +42,8 @@ setup_packages() {
     command -v dpkg-query >/dev/null || die "set-up needs Debian 12 (no dpkg here)"
     mapfile -t missing < <(missing_packages "$@")
     [ "${#missing[@]}" -gt 0 ] || return 0
+    [ "$(id -u)" -eq 0 ] || command -v sudo >/dev/null ||
+        die "neither root nor sudo: have these packages installed first: ${missing[*]}"
     say "installing packages: ${missing[*]}"
     # A fresh openjdk wants the directories of manual pages that slim images leave out.
     as_root mkdir -p /usr/share/man/man1
