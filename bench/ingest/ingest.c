@@ -67,8 +67,8 @@ static double now_seconds(void)
 /* User and system seconds of a process so far. */
 static double process_cpu_seconds(pid_t pid)
 {
-    char path[64], line[1024], *after;
-    unsigned long user, system;
+    char path[64], line[1024] = "", *after;
+    unsigned long user = 0, system = 0;
     FILE *file;
 
     snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
@@ -77,8 +77,10 @@ static double process_cpu_seconds(pid_t pid)
         die("cannot read the worker's CPU time");
     fclose(file);
     after = strrchr(line, ')');
-    if (after == NULL || sscanf(after + 2, "%*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu",
-                                &user, &system) != 2)
+    if (after == NULL)
+        die("cannot parse the worker's CPU time");
+    if (sscanf(after + 2, "%*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user, &system) !=
+        2)
         die("cannot parse the worker's CPU time");
     return (double)(user + system) / sysconf(_SC_CLK_TCK);
 }
@@ -301,7 +303,7 @@ static void settings_parse(struct settings *settings, int argc, char **argv)
         else if (c == 'n')
             settings->n_partitions = value;
         else if (c == 'w')
-            settings->worker_pid = value;
+            settings->worker_pid = (pid_t)value;
         else
             exit(2);
     }

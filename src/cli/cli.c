@@ -91,34 +91,27 @@ static int cli_run_command_at(const struct cli_command *command, int argc, char 
     return exit_code;
 }
 
-/* There is no command: what was asked for by the first argument, or wrong usage. */
-static int cli_run_without_command(int argc, const char *first)
-{
-    if (strcmp(first, "--help") == 0 || strcmp(first, "-h") == 0 || strcmp(first, "help") == 0) {
-        cli_print_help(stdout);
-        return cli_flush(CLI_OK);
-    }
-    if (strcmp(first, "--version") == 0) {
-        printf("overhand %s\n", overhand_version());
-        return cli_flush(CLI_OK);
-    }
-    if (argc > 1)
-        fputs("overhand: a command is missing\n\n", stderr);
-    cli_print_help(stderr);
-    return CLI_USAGE;
-}
-
 int cli_run(int argc, char **argv)
 {
     int index = cli_args_find_command(argc, argv);
-    const struct cli_command *command = index < argc ? cli_find_command(argv[index]) : NULL;
+    const char *name = index < argc ? argv[index] : argc > 1 ? argv[1] : "";
+    const struct cli_command *command = cli_find_command(name);
 
     log_set_level(OVERHAND_LOG_ERROR); /* what went wrong is said by the commands */
     if (command != NULL)
         return cli_run_command_at(command, argc, argv, index);
-    if (index == argc || strcmp(argv[index], "help") == 0)
-        return cli_run_without_command(argc, argc > 1 ? argv[1] : "");
-    fprintf(stderr, "overhand: %s: no such command\n\n", argv[index]);
+    if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0) {
+        cli_print_help(stdout);
+        return cli_flush(CLI_OK);
+    }
+    if (strcmp(name, "--version") == 0) {
+        printf("overhand %s\n", overhand_version());
+        return cli_flush(CLI_OK);
+    }
+    if (index < argc)
+        fprintf(stderr, "overhand: %s: no such command\n\n", name);
+    else if (argc > 1)
+        fputs("overhand: a command is missing\n\n", stderr);
     cli_print_help(stderr);
     return CLI_USAGE;
 }

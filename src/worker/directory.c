@@ -69,6 +69,7 @@ struct directory *directory_choose(struct store *store)
         if (chosen == NULL || directory->turn > chosen->turn)
             chosen = directory;
     }
+    ASSERT(chosen != NULL); /* `best` is the state of one of them */
     chosen->turn -= sum;
     return chosen;
 }
@@ -78,7 +79,7 @@ struct directory *directory_choose(struct store *store)
 void directory_unqueue(struct partition *partition)
 {
     struct directory *directory = partition->directory;
-    int bucket = partition->bucket;
+    int bucket = (int)partition->bucket;
 
     list_remove(&partition->flush_node);
     partition->bucket = PARTITION_NOT_QUEUED;

@@ -23,7 +23,7 @@ uint8_t *fake_master_layout(struct fake_master *master, uint64_t app_uid, uint32
     uint32_t *slot_worker = mem_reallocarray(NULL, master->n_slots, sizeof *slot_worker);
     uint32_t *slot_shard = mem_reallocarray(NULL, master->n_slots, sizeof *slot_shard);
 
-    ASSERT(master->n_workers > 0);
+    ASSERT(master->n_workers > 0 && master->workers[0]->n_shards > 0);
     for (unsigned i = 0; i < master->n_workers; i++) {
         fake_worker_describe(master->workers[i], &workers[i]);
         pointers[i] = &workers[i];

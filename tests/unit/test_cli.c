@@ -101,6 +101,29 @@ static void test_wrong_usage_says_what_and_where_help_is(void **state)
     assert_string_equal(f.out, "");
 }
 
+static void test_options_may_stand_before_the_command(void **state)
+{
+    struct fixture f;
+
+    assert_int_equal(run(&f, "--masters", "127.0.0.1:1", "status", NULL), CLI_UNREACHABLE);
+    assert_non_null(strstr(f.err, "overhand: master 127.0.0.1:1: cannot connect"));
+    assert_int_equal(run(&f, "--json", "--masters=127.0.0.1:2", "apps", "--app", "x", NULL),
+                     CLI_UNREACHABLE);
+    assert_non_null(strstr(f.err, "overhand: master 127.0.0.1:2: cannot connect"));
+    assert_int_equal(run(&f, "--help", "status", NULL), CLI_OK);
+    assert_non_null(strstr(f.out, "Usage: overhand status "));
+    assert_int_equal(run(&f, "--json", "help", NULL), CLI_OK);
+    assert_non_null(strstr(f.out, "Options may also stand before the command."));
+    assert_int_equal(run(&f, "--nope", "status", NULL), CLI_USAGE);
+    assert_non_null(strstr(f.err, "overhand status: --nope: no such option"));
+    assert_int_equal(run(&f, "--shards", "2", "status", NULL), CLI_USAGE);
+    assert_non_null(strstr(f.err, "overhand status: --shards: no such option"));
+    assert_int_equal(run(&f, "--masters", "status", NULL), CLI_USAGE);
+    assert_non_null(strstr(f.err, "overhand: a command is missing"));
+    assert_int_equal(run(&f, "--json", "statsu", NULL), CLI_USAGE);
+    assert_non_null(strstr(f.err, "overhand: statsu: no such command"));
+}
+
 static void test_a_bad_list_of_masters_is_wrong_usage(void **state)
 {
     struct fixture f;
@@ -139,6 +162,7 @@ int main(void)
         cmocka_unit_test(test_every_command_has_help_with_examples_and_exit_codes),
         cmocka_unit_test(test_the_help_lists_every_command),
         cmocka_unit_test(test_wrong_usage_says_what_and_where_help_is),
+        cmocka_unit_test(test_options_may_stand_before_the_command),
         cmocka_unit_test(test_a_bad_list_of_masters_is_wrong_usage),
         cmocka_unit_test(test_masters_that_refuse_are_named_and_give_code_3),
         cmocka_unit_test(test_sets_for_nobody_are_wrong_usage),

@@ -131,6 +131,22 @@ static void test_numbers_are_held_to_their_range(void **state)
     check_refused(&command_any, "--memory", "64mb");
 }
 
+static void test_the_command_is_what_is_neither_option_nor_value(void **state)
+{
+    char *apart[] = {"overhand", "--masters", "a:1", "--json", "status", "x", NULL};
+    char *joined[] = {"overhand", "--masters=a:1", "-h", "status", NULL};
+    char *unknown[] = {"overhand", "--nope", "status", NULL};
+    char *none[] = {"overhand", "--json", "--masters", "status", NULL};
+    char *cut[] = {"overhand", "--masters", NULL};
+
+    assert_int_equal(cli_args_find_command(6, apart), 4);
+    assert_int_equal(cli_args_find_command(4, joined), 3);
+    assert_int_equal(cli_args_find_command(3, unknown), 2);
+    assert_int_equal(cli_args_find_command(4, none), 4);
+    assert_int_equal(cli_args_find_command(2, cut), 2);
+    assert_int_equal(cli_args_find_command(1, cut), 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -140,6 +156,7 @@ int main(void)
         cmocka_unit_test(test_help_needs_no_operands),
         cmocka_unit_test(test_what_a_command_does_not_take_is_refused),
         cmocka_unit_test(test_numbers_are_held_to_their_range),
+        cmocka_unit_test(test_the_command_is_what_is_neither_option_nor_value),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -70,8 +70,10 @@ static int fixture_register(struct fixture *f, Overhand__Wire__Worker worker)
 static void fixture_register_many(struct fixture *f, unsigned n, const char *zones)
 {
     for (unsigned i = 0; i < n; i++) {
-        char id[16], zone[2] = {zones == NULL ? '\0' : zones[i % strlen(zones)], '\0'};
+        char id[16], zone[2] = "";
         Overhand__Wire__Worker worker;
+        if (zones != NULL)
+            zone[0] = zones[i % strlen(zones)];
         snprintf(id, sizeof id, "w%03u", i);
         worker = worker_named(id, 100 + i);
         worker.zone = zone;
