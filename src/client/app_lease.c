@@ -325,6 +325,7 @@ void app_lease_close(struct app_lease *lease, void (*closed)(struct app_lease *l
     loop_timer_stop(&lease->renew);
     masters_cancel(&lease->call);
     overhand__wire__renew_app__init(&message);
+    message.ending = true;
     masters_call(&lease->client->masters, &lease->call, OVERHAND__WIRE__ROLE__ROLE_DRIVER,
                  FRAME_RENEW_APP, &message.base, lease_on_last_holders);
 }

@@ -237,6 +237,19 @@ int master_on_app(struct master *master, uint64_t app_uid, const char *app_id, u
     return 0;
 }
 
+void master_on_app_end(struct master *master, uint64_t app_uid)
+{
+    unsigned at = 0;
+
+    while (at < master->n_apps && master->apps[at].app_uid != app_uid)
+        at++;
+    if (at == master->n_apps)
+        return;
+    mem_free(master->apps[at].app_id);
+    master->n_apps--;
+    memmove(&master->apps[at], &master->apps[at + 1], (master->n_apps - at) * sizeof *master->apps);
+}
+
 void master_forget(struct master *master, uint64_t now_ms)
 {
     unsigned kept = 0;
@@ -251,7 +264,7 @@ void master_forget(struct master *master, uint64_t now_ms)
 
     kept = 0;
     for (unsigned i = 0; i < master->n_apps; i++) {
-        if (now_ms - master->apps[i].renewed_ms < master->options.forget_after_ms)
+        if (now_ms - master->apps[i].renewed_ms < master->options.lease_ms)
             master->apps[kept++] = master->apps[i];
         else
             mem_free(master->apps[i].app_id);

@@ -61,7 +61,7 @@ void master_fini(struct master *master);
 
 /* 0, or OVERHAND_E_NOT_READY while cold. */
 MUST_CHECK int master_ready(const struct master *master, uint64_t now_ms);
-/* Drop lost workers and silent applications that are older than forget_after_ms. Call now and then. */
+/* Drop workers lost for forget_after_ms and applications not renewed for lease_ms. Call now and then. */
 void master_forget(struct master *master, uint64_t now_ms);
 
 /* A worker says what it is. Returns: 0, OVERHAND_E_INVALID (id, port or shards out of range), OVERHAND_E_NO_MEMORY (LIMIT_WORKERS). */
@@ -76,6 +76,9 @@ void master_on_disconnected(struct master *master, const char *worker_id, uint64
 /* A driver registers or renews its application. Returns: 0, OVERHAND_E_NO_MEMORY (too many applications). */
 MUST_CHECK int master_on_app(struct master *master, uint64_t app_uid, const char *app_id,
                              uint64_t now_ms);
+
+/* A driver ends: its application leaves the lists, unless workers still hold data of it. */
+void master_on_app_end(struct master *master, uint64_t app_uid);
 
 /* State of a member at a moment. */
 enum worker_state member_state(const struct master *master, const struct member *member,

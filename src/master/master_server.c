@@ -206,26 +206,48 @@ static void session_on_heartbeat(struct session *session, const struct frame *re
     rpc_reply(session->conn, request, &reply.base);
 }
 
+/* Who holds data of this connection's application. */
+static void session_reply_holders(struct session *session, const struct frame *request)
+{
+    Overhand__Wire__AppReply reply = OVERHAND__WIRE__APP_REPLY__INIT;
+    struct master *master = &session->server->master;
+    uint64_t now_ms = master_server_now(session->server);
+
+    reply.n_holders = master_holders(master, session->peer.app_uid, now_ms, &reply.holders);
+    reply.lease_ms = master->options.lease_ms;
+    reply.n_workers = master_n_alive(master, now_ms);
+    rpc_reply(session->conn, request, &reply.base);
+    mem_free(reply.holders);
+}
+
+/* REGISTER_APP, and RENEW_APP but for the last. */
 static void session_on_app(struct session *session, const struct frame *request,
                            ProtobufCMessage *base)
 {
-    Overhand__Wire__AppReply reply = OVERHAND__WIRE__APP_REPLY__INIT;
     struct master *master = &session->server->master;
     uint64_t now_ms = master_server_now(session->server);
     int rc = master_ready(master, now_ms);
 
     if (rc == 0)
         rc = master_on_app(master, session->peer.app_uid, session->peer.app_id, now_ms);
-    if (rc != 0) {
+    if (rc != 0)
         rpc_reply_error(session->conn, request, rc, "application %s cannot be registered: %s",
                         session->peer.app_id, overhand_strerror(rc));
+    else
+        session_reply_holders(session, request);
+}
+
+static void session_on_renew_app(struct session *session, const struct frame *request,
+                                 ProtobufCMessage *base)
+{
+    const Overhand__Wire__RenewApp *message = (const Overhand__Wire__RenewApp *)base;
+
+    if (!message->ending) {
+        session_on_app(session, request, base);
         return;
     }
-    reply.n_holders = master_holders(master, session->peer.app_uid, now_ms, &reply.holders);
-    reply.lease_ms = master->options.lease_ms;
-    reply.n_workers = master_n_alive(master, now_ms);
-    rpc_reply(session->conn, request, &reply.base);
-    mem_free(reply.holders);
+    master_on_app_end(&session->server->master, session->peer.app_uid);
+    session_reply_holders(session, request);
 }
 
 static void session_on_register_shuffle(struct session *session, const struct frame *request,
@@ -298,7 +320,8 @@ static const struct request_kind {
                          session_on_heartbeat},
     [FRAME_REGISTER_APP] = {&overhand__wire__register_app__descriptor, ROLE(DRIVER),
                             session_on_app},
-    [FRAME_RENEW_APP] = {&overhand__wire__renew_app__descriptor, ROLE(DRIVER), session_on_app},
+    [FRAME_RENEW_APP] = {&overhand__wire__renew_app__descriptor, ROLE(DRIVER),
+                         session_on_renew_app},
     [FRAME_REGISTER_SHUFFLE] = {&overhand__wire__register_shuffle__descriptor, ROLE(DRIVER),
                                 session_on_register_shuffle},
     [FRAME_STAND_IN] = {&overhand__wire__stand_in__descriptor, ROLE(DRIVER) | ROLE(EXECUTOR),

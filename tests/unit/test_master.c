@@ -426,6 +426,26 @@ static void test_lists_sum_what_workers_hold(void **state)
     assert_int_equal(listing_make(&f->master, &request, f->now_ms, &reply), OVERHAND_E_UNSUPPORTED);
 }
 
+static void test_an_application_that_ended_is_listed_only_while_workers_hold_it(void **state)
+{
+    struct fixture *f = *state;
+    Overhand__Wire__List request = OVERHAND__WIRE__LIST__INIT;
+    Overhand__Wire__ListReply reply;
+
+    fixture_register_many(f, 1, NULL);
+    assert_int_equal(master_on_app(&f->master, APP, "app", f->now_ms), 0);
+    assert_int_equal(master_on_app(&f->master, OTHER_APP, "other", f->now_ms), 0);
+    fixture_beat(f, "w000", (struct beat){.incarnation = 100, .sequence = 1, .held_app = APP});
+    master_on_app_end(&f->master, APP);
+    master_on_app_end(&f->master, OTHER_APP);
+    master_on_app_end(&f->master, OTHER_APP);
+    request.kind = OVERHAND__WIRE__LIST_KIND__LIST_APPS;
+    assert_int_equal(listing_make(&f->master, &request, f->now_ms, &reply), 0);
+    assert_int_equal(reply.n_apps, 1);
+    assert_int_equal(reply.apps[0]->app_uid, APP);
+    listing_fini(&reply);
+}
+
 static void test_the_long_silent_are_forgotten(void **state)
 {
     struct fixture *f = *state;
@@ -463,6 +483,7 @@ int main(void)
         TEST(test_stand_ins_are_the_same_from_every_master_and_avoid_the_named),
         TEST(test_holders_are_the_workers_that_said_so),
         TEST(test_lists_sum_what_workers_hold),
+        TEST(test_an_application_that_ended_is_listed_only_while_workers_hold_it),
         TEST(test_the_long_silent_are_forgotten),
     };
 

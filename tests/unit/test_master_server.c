@@ -235,6 +235,34 @@ static void test_a_driver_gets_a_layout_of_the_registered_workers(void **state)
     peer_close(&driver);
 }
 
+static void test_a_driver_that_ends_is_no_longer_listed(void **state)
+{
+    struct fixture *f = *state;
+    Overhand__Wire__RegisterApp app = OVERHAND__WIRE__REGISTER_APP__INIT;
+    Overhand__Wire__RenewApp renew = OVERHAND__WIRE__RENEW_APP__INIT;
+    Overhand__Wire__List list = OVERHAND__WIRE__LIST__INIT;
+    struct peer driver, admin;
+
+    sim_loop_advance_ms(&f->sim, READY_MS);
+    peer_open(f, &driver, OVERHAND__WIRE__ROLE__ROLE_DRIVER);
+    peer_open(f, &admin, OVERHAND__WIRE__ROLE__ROLE_ADMIN);
+    list.kind = OVERHAND__WIRE__LIST_KIND__LIST_APPS;
+    for (size_t n = 1; n <= 2; n++) {
+        Overhand__Wire__ListReply *reply;
+        assert_int_equal(n == 1 ? peer_ask(&driver, FRAME_REGISTER_APP, &app.base)
+                                : peer_ask(&driver, FRAME_RENEW_APP, &renew.base),
+                         0);
+        assert_int_equal(peer_ask(&admin, FRAME_LIST, &list.base), 0);
+        reply = overhand__wire__list_reply__unpack(NULL, admin.reply_len, admin.reply);
+        assert_non_null(reply);
+        assert_int_equal(reply->n_apps, 2 - n);
+        overhand__wire__list_reply__free_unpacked(reply, NULL);
+        renew.ending = true;
+    }
+    peer_close(&driver);
+    peer_close(&admin);
+}
+
 static void test_a_worker_whose_connection_breaks_is_lost_at_once(void **state)
 {
     struct fixture *f = *state;
@@ -386,6 +414,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_a_driver_gets_a_layout_of_the_registered_workers),
+        TEST(test_a_driver_that_ends_is_no_longer_listed),
         TEST(test_a_worker_whose_connection_breaks_is_lost_at_once),
         TEST(test_each_role_may_call_what_the_table_says_and_nothing_else),
         TEST(test_a_newer_protocol_is_refused_with_both_ranges),
