@@ -1,7 +1,8 @@
 /* A push's steps:
  *
  *   header: counts, lengths, partition ids; incarnation; application leased; disks accept
- *     -> memory for the body, or wait for it: the connection reads nothing meanwhile
+ *     -> memory for the body, or wait for it: the connection reads nothing meanwhile; after
+ *        PUSH_PATIENCE_MS the answer is BUSY, so that a slow disk never looks like a dead worker
  *     -> body: each block's header and checksum, and the header's conditions again
  *     -> append to every partition -> Status with the next credit
  *
@@ -14,14 +15,18 @@
 #include "core/mem.h"
 #include "worker/worker.h"
 
+enum { PUSH_PATIENCE_MS = 3000 }; /* well below the peers' progress deadlines */
+
 struct push {
     struct session *session;
     struct frame request;
     Overhand__Wire__Push *header;
     uint8_t *body; /* store's; NULL while waiting */
+    bool overdue;  /* it has waited long enough */
 };
 
 static void push_on_memory(struct store_wait *wait);
+static void push_on_impatience(struct loop_timer *timer);
 
 /* ---- header ---- */
 
@@ -137,10 +142,17 @@ int push_start(struct session *session, struct rpc_frame *frame)
         return RPC_SKIP;
     }
     push->body = store_body_alloc(store, session->peer.app_uid, frame->prefix.body_length);
+    if (push->body == NULL && push->overdue) {
+        push_refuse(session, &push->request, OVERHAND_E_BUSY,
+                    "no memory for a while: the disks are slower than the pushes; send it again");
+        push_drop(push);
+        return RPC_SKIP;
+    }
     if (push->body == NULL) {
         session->waiting = push;
         store_wait_start(store, &session->wait, session->peer.app_uid, frame->prefix.body_length,
                          push_on_memory);
+        loop_timer_start(&session->patience, PUSH_PATIENCE_MS);
         return RPC_WAIT;
     }
     frame->body = push->body;
@@ -152,7 +164,28 @@ static void push_on_memory(struct store_wait *wait)
 {
     struct session *session = container_of(wait, struct session, wait);
 
+    loop_timer_stop(&session->patience);
     rpc_resume(session->conn);
+}
+
+static void push_on_impatience(struct loop_timer *timer)
+{
+    struct session *session = container_of(timer, struct session, patience);
+
+    store_wait_cancel(&session->wait);
+    session->waiting->overdue = true;
+    rpc_resume(session->conn);
+}
+
+void push_init_patience(struct session *session)
+{
+    loop_timer_init(&session->patience, session->shard->options.loop, push_on_impatience);
+}
+
+void push_stop_waiting(struct session *session)
+{
+    store_wait_cancel(&session->wait);
+    loop_timer_stop(&session->patience);
 }
 
 /* ---- body ---- */

@@ -14,4 +14,8 @@ void push_finish(struct push *push);
 /* The body will never be here. Owns: frees `push`. */
 void push_drop(struct push *push);
 
+/* For session.c: prepare the timer of a new session, stop waiting for memory. */
+void push_init_patience(struct session *session);
+void push_stop_waiting(struct session *session);
+
 #endif

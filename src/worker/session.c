@@ -43,6 +43,7 @@ int session_open(struct shard *shard, const struct shard_handoff *handoff)
     session->shard = shard;
     session->peer = handoff->peer;
     list_init(&session->hungry);
+    push_init_patience(session);
     list_push_back(&shard->sessions, &session->node);
     session->conn = rpc_open(stream, &options, &session_events, session);
     reply.worker = &shard->options.worker->wire;
@@ -55,7 +56,7 @@ void session_on_draining(struct session *session)
 {
     if (session->waiting == NULL)
         return;
-    store_wait_cancel(&session->wait);
+    push_stop_waiting(session);
     rpc_resume(session->conn);
 }
 
@@ -96,7 +97,7 @@ static void session_on_closed(struct rpc_conn *conn, int status)
     log_debug("worker/session", "%s: closed: %s", rpc_peer(conn), overhand_strerror(status));
     session->conn = NULL;
     if (session->waiting != NULL) {
-        store_wait_cancel(&session->wait);
+        push_stop_waiting(session);
         push_drop(session->waiting);
         session->waiting = NULL;
     }

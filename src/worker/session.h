@@ -23,6 +23,7 @@ struct session {
 
     struct push *waiting; /* owned; has no memory for its body yet, reading stands still */
     struct store_wait wait;
+    struct loop_timer patience; /* runs while a push waits */
 
     struct open_stream *streams; /* by request id; those that have not ended */
     unsigned n_streams;          /* with those that have ended and still have frames */

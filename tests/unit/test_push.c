@@ -295,6 +295,31 @@ static void test_a_push_that_waits_for_memory_goes_on_when_the_disk_does(void **
     mem_free(iov.iov_base);
 }
 
+static void test_a_push_that_waits_too_long_is_busy_and_may_come_again(void **state)
+{
+    struct fixture *f = *state;
+    struct block_home home = home_of(3);
+    struct iovec iov = {mem_alloc(LARGE), LARGE};
+    struct rpc_call call;
+
+    worker_peer_block(iov.iov_base, &home, 1, 1, 0, true, LARGE - BLOCK_HEADER_BYTES);
+    fixture_fill(f);
+    for (int round = 0; round < 2; round++) {
+        replied = 1;
+        fixture_post_large_push(f, &call, on_replied, &iov);
+        sim_loop_advance_ms(&f->worker.loop, 5000);
+        assert_int_equal(replied, OVERHAND_E_BUSY);
+    }
+    sim_disk_release_all(&f->worker.disk);
+    worker_fixture_settle(&f->worker);
+    replied = 1;
+    fixture_post_large_push(f, &call, on_replied, &iov);
+    sim_loop_advance_ms(&f->worker.loop, 5000);
+    assert_int_equal(replied, 0);
+    assert_partition_is(f, 3, iov.iov_base, iov.iov_len);
+    mem_free(iov.iov_base);
+}
+
 static void test_a_connection_may_end_while_its_push_waits_for_memory(void **state)
 {
     struct fixture *f = *state;
@@ -387,6 +412,7 @@ int main(void)
         TEST(test_pushes_wait_for_memory_and_lose_nothing),
         TEST(test_a_body_above_all_memory_is_refused_and_not_waited_for),
         TEST(test_a_push_that_waits_for_memory_goes_on_when_the_disk_does),
+        TEST(test_a_push_that_waits_too_long_is_busy_and_may_come_again),
         TEST(test_a_connection_may_end_while_its_push_waits_for_memory),
         TEST(test_a_push_that_waits_for_memory_is_refused_when_the_worker_stops),
         TEST(test_a_connection_may_end_at_any_byte_of_a_push),
