@@ -46,6 +46,16 @@ static int cli_child_await(int report)
     return n == (ssize_t)sizeof errnum ? errnum : 0;
 }
 
+/* A parent that ignores SIGCHLD, which it may have inherited, is told nothing and has nothing to
+ * wait for: its children's ends would never be noticed. */
+static void cli_child_hear_ends(void)
+{
+    struct sigaction action;
+
+    if (sigaction(SIGCHLD, NULL, &action) == 0 && action.sa_handler == SIG_IGN)
+        signal(SIGCHLD, SIG_DFL);
+}
+
 int cli_child_start(struct cli_child *child, const char *name, char *const *argv)
 {
     sigset_t all, before;
@@ -57,6 +67,7 @@ int cli_child_start(struct cli_child *child, const char *name, char *const *argv
     child->status = 0;
     if (pipe2(report, O_CLOEXEC) != 0)
         return err_from_errno(errno);
+    cli_child_hear_ends();
     sigfillset(&all);
     sigprocmask(SIG_SETMASK, &all, &before);
     pid_t pid = fork();

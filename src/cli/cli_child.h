@@ -13,7 +13,8 @@ struct cli_child {
 };
 
 /* Start a program in a process group of its own, without input, its output going to our stderr. It
- * gets SIGTERM when we vanish. argv ends with NULL; argv[0] is the program's path.
+ * gets SIGTERM when we vanish. argv ends with NULL; argv[0] is the program's path. If SIGCHLD is
+ * ignored it is no longer.
  * Returns: 0, OVERHAND_E_NOT_FOUND, OVERHAND_E_DENIED or what else the system said. */
 MUST_CHECK int cli_child_start(struct cli_child *child, const char *name, char *const *argv);
 /* Has it ended since the last call? Then it is reaped and `status` is set. Does not block. */

@@ -331,8 +331,8 @@ static void push_failed(struct push *push, int status, const char *text)
         return;
     }
     if (remedy == PUSH_END) {
-        push_drop(push);
         writer_end(writer, status, "%s refused a push: %s", name, text);
+        push_drop(push); /* after the end: the last block gone must not look like the last ack */
         return;
     }
     push_requeue(push);

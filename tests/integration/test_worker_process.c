@@ -41,21 +41,16 @@ static int fixture_teardown(void **state)
 static void assert_cannot_start(struct worker_process *f, const char *port, const char *extra,
                                 int status, const char *words)
 {
-    char text[4096];
-    size_t len;
-    FILE *log;
-    char *error;
+    const char *error;
+    char *text;
 
     worker_process_spawn(f, port, extra);
     assert_int_equal(worker_process_end(f, 0), status);
-    log = fopen(f->log, "r");
-    assert_non_null(log);
-    len = fread(text, 1, sizeof text - 1, log);
-    fclose(log);
-    text[len] = '\0';
+    text = daemon_process_log(f->log);
     assert_non_null(strstr(text, words));
     error = strstr(text, "ERROR");
     assert_true(error == NULL || strstr(error + 1, "ERROR") == NULL);
+    mem_free(text);
 }
 
 /* ---- a client ---- */
@@ -331,7 +326,7 @@ static void test_a_reader_that_stands_still_does_not_hold_up_the_end(void **stat
     worker_process_connect(f, &peer, APP, 1);
     worker_stream_open(&peer, &stream, SHUFFLE, 0, 10, BLOCK);
     worker_stream_wait_bytes(&stream, BLOCK);
-    (void)kill(f->pid, SIGTERM);
+    (void)kill(f->daemon.pid, SIGTERM);
     assert_int_equal(worker_stream_wait(&stream), OVERHAND_E_DRAINING);
     worker_stream_free(&stream);
     worker_peer_close(&peer);
@@ -345,9 +340,9 @@ static void test_a_second_signal_ends_it_at_once_and_not_clean(void **state)
 
     worker_process_start(f, NULL);
     snprintf(former, sizeof former, "%s", f->incarnation);
-    (void)kill(f->pid, SIGSTOP); /* so that both are there when it looks */
-    (void)kill(f->pid, SIGTERM);
-    (void)kill(f->pid, SIGINT);
+    (void)kill(f->daemon.pid, SIGSTOP); /* so that both are there when it looks */
+    (void)kill(f->daemon.pid, SIGTERM);
+    (void)kill(f->daemon.pid, SIGINT);
     assert_int_equal(worker_process_end(f, SIGCONT), 1);
     worker_process_start(f, NULL);
     assert_string_not_equal(f->incarnation, former);

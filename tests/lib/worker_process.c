@@ -1,14 +1,11 @@
-/* fork, exec, and the line "serving host:port ..." on its standard output. Whatever the system
+/* A process, and the line "serving host:port ..." on its standard output. Whatever the system
  * refuses fails the test's process. */
 #include "worker_process.h"
 
 #include <dirent.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 #include <uv.h>
 
@@ -63,65 +60,34 @@ void worker_process_fini(struct worker_process *process)
 
 int worker_process_end(struct worker_process *process, int signal_number)
 {
-    int status = 0;
-
-    if (process->pid == 0)
-        return -1;
-    if (signal_number != 0)
-        (void)kill(process->pid, signal_number);
-    while (waitpid(process->pid, &status, 0) < 0)
-        ASSERT(errno == EINTR);
-    process->pid = 0;
-    fclose(process->out);
-    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-}
-
-static _Noreturn void process_exec(const struct worker_process *process, char **argv, int out)
-{
-    int log = open(process->log, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-
-    if (dup2(out, STDOUT_FILENO) >= 0 && dup2(log, STDERR_FILENO) >= 0)
-        execv(argv[0], argv);
-    _exit(127);
+    return daemon_process_end(&process->daemon, signal_number);
 }
 
 void worker_process_spawn(struct worker_process *process, const char *port, const char *extra)
 {
-    const char *bin = getenv("OVERHAND_BIN_DIR");
-    char *program = mem_printf("%s/overhand-worker", bin == NULL ? "." : bin);
     char *set_port = mem_printf("listen.port=%s", port);
     char *set_data = mem_printf("disk.directories=%s", process->data);
-    char *argv[] = {program,
-                    "--set",
-                    set_port,
-                    "--set",
-                    set_data,
-                    "--set",
-                    "listen.host=127.0.0.1",
-                    "--set",
-                    "shards=2",
-                    "--set",
-                    "memory.limit=32MiB",
-                    "--set",
-                    "id=w1",
-                    "--set",
-                    "disk.reserve=0",
-                    "--set",
-                    "masters=127.0.0.1:1",
-                    extra == NULL ? NULL : "--set",
-                    (char *)extra,
-                    NULL};
-    int pipes[2];
+    const char *args[] = {"--set",
+                          set_port,
+                          "--set",
+                          set_data,
+                          "--set",
+                          "listen.host=127.0.0.1",
+                          "--set",
+                          "shards=2",
+                          "--set",
+                          "memory.limit=32MiB",
+                          "--set",
+                          "id=w1",
+                          "--set",
+                          "disk.reserve=0",
+                          "--set",
+                          "masters=127.0.0.1:1",
+                          extra == NULL ? NULL : "--set",
+                          extra,
+                          NULL};
 
-    ASSERT(pipe2(pipes, O_CLOEXEC) == 0);
-    process->pid = fork();
-    ASSERT(process->pid >= 0);
-    if (process->pid == 0)
-        process_exec(process, argv, pipes[1]);
-    close(pipes[1]);
-    process->out = fdopen(pipes[0], "r");
-    ASSERT(process->out != NULL);
-    mem_free(program);
+    daemon_process_start(&process->daemon, "overhand-worker", args, process->log);
     mem_free(set_port);
     mem_free(set_data);
 }
@@ -132,7 +98,7 @@ void worker_process_start(struct worker_process *process, const char *extra)
     int rc;
 
     worker_process_spawn(process, "0", extra);
-    ASSERT(fgets(line, sizeof line, process->out) != NULL);
+    ASSERT(fgets(line, sizeof line, process->daemon.out) != NULL);
     rc = sscanf(line, "serving %264s id=w1 incarnation=%31s shards=2 memory=32MiB", where,
                 process->incarnation);
     ASSERT(rc == 2);

@@ -3,16 +3,13 @@
 #ifndef TESTS_LIB_WORKER_PROCESS_H
 #define TESTS_LIB_WORKER_PROCESS_H
 
-#include <stdio.h>
-#include <sys/types.h>
-
+#include "daemon_process.h"
 #include "worker_peer.h"
 
 struct worker_process {
     char root[64];
     char *data, *log; /* paths: a directory; where stderr goes */
-    pid_t pid;        /* 0: none */
-    FILE *out;        /* its stdout */
+    struct daemon_process daemon;
     struct address address;
     char incarnation[32]; /* as it said it */
     struct loop *loop;

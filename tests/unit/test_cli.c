@@ -107,7 +107,7 @@ static void test_options_may_stand_before_the_command(void **state)
 
     assert_int_equal(run(&f, "--masters", "127.0.0.1:1", "status", NULL), CLI_UNREACHABLE);
     assert_non_null(strstr(f.err, "overhand: master 127.0.0.1:1: cannot connect"));
-    assert_int_equal(run(&f, "--json", "--masters=127.0.0.1:2", "apps", "--app", "x", NULL),
+    assert_int_equal(run(&f, "--json", "--masters=127.0.0.1:2", "shuffles", "--app", "x", NULL),
                      CLI_UNREACHABLE);
     assert_non_null(strstr(f.err, "overhand: master 127.0.0.1:2: cannot connect"));
     assert_int_equal(run(&f, "--help", "status", NULL), CLI_OK);

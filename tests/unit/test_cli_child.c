@@ -8,6 +8,7 @@
 
 #include <signal.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "cli/cli_child.h"
@@ -86,6 +87,16 @@ static void test_a_running_child_gets_signals_although_we_block_them(void **stat
                         "killed by signal 15 (Terminated)");
 }
 
+static void test_the_end_is_noticed_although_sigchld_was_ignored(void **state)
+{
+    struct cli_child child;
+
+    signal(SIGCHLD, SIG_IGN); /* as inherited from some supervisors */
+    start_shell(&child, "exit 4");
+    await_end(&child);
+    assert_int_equal(WEXITSTATUS(child.status), 4);
+}
+
 static void test_a_program_that_is_not_there_is_no_child(void **state)
 {
     char *missing[] = {"/nonexistent/program", NULL}, *directory[] = {"/tmp", NULL};
@@ -103,6 +114,7 @@ int main(void)
         cmocka_unit_test(test_a_child_that_ends_well_succeeded),
         cmocka_unit_test(test_a_child_says_how_it_failed),
         cmocka_unit_test(test_a_running_child_gets_signals_although_we_block_them),
+        cmocka_unit_test(test_the_end_is_noticed_although_sigchld_was_ignored),
         cmocka_unit_test(test_a_program_that_is_not_there_is_no_child),
     };
 

@@ -1,0 +1,13 @@
+/* Small file systems that only this process and its children see. */
+#ifndef TESTS_LIB_PRIVATE_MOUNT_H
+#define TESTS_LIB_PRIVATE_MOUNT_H
+
+#include <stdbool.h>
+
+/* Mount an empty tmpfs on a directory, in a mount namespace of our own. Without root this needs a
+ * process with a single thread. Returns: false when the system forbids it; errno says why. */
+bool private_mount_tmpfs(const char *path, unsigned size_mib, bool read_only);
+/* Take it away; harmless without one. */
+void private_unmount(const char *path);
+
+#endif
