@@ -231,6 +231,24 @@ static int writer_format_exceptions(struct overhand_writer *writer)
     return OVERHAND_E_TOO_BIG;
 }
 
+/* The last line of defence: success means that as many blocks were acked as were numbered, however the waiting ended. */
+static int writer_check_acked(struct overhand_writer *writer)
+{
+    uint64_t n_numbered = 0;
+
+    for (uint32_t i = 0; i < writer->layout.n_partitions; i++)
+        n_numbered += writer->partitions[i].next_sequence;
+    client_lock(writer->client);
+    bool all = writer->n_acked == n_numbered;
+    if (!all && writer->error[0] == '\0')
+        snprintf(writer->error, sizeof writer->error,
+                 "shuffle %u map %u: %llu of %llu blocks acked at the end",
+                 writer->layout.shuffle_id, writer->map_index, (unsigned long long)writer->n_acked,
+                 (unsigned long long)n_numbered);
+    client_unlock(writer->client);
+    return all ? 0 : OVERHAND_E_INTERNAL;
+}
+
 int overhand_writer_finish(struct overhand_writer *writer, uint32_t timeout_ms)
 {
     uint64_t deadline_ns = client_deadline_ns(writer->client, timeout_ms);
@@ -242,6 +260,8 @@ int overhand_writer_finish(struct overhand_writer *writer, uint32_t timeout_ms)
     rc = writer_hand_over_all(writer, true, deadline_ns);
     if (rc == 0)
         rc = writer_wait(writer, WRITER_NEED_ACKS, deadline_ns);
+    if (rc == 0)
+        rc = writer_check_acked(writer);
     if (rc != 0)
         return rc;
     writer_reclaim(writer);

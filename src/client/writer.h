@@ -73,7 +73,8 @@ struct overhand_writer {
     pthread_cond_t cond;
     struct budget_wait budget_wait;
     struct arena_block *returned; /* chains the compression threads are done with */
-    uint64_t n_unacked;           /* blocks handed over and not acked */
+    uint64_t n_unacked;           /* blocks handed over and neither acked nor given up */
+    uint64_t n_acked;             /* blocks that workers have */
     unsigned n_compressing;
     _Atomic int status; /* not 0: the attempt has ended */
     char error[LIMIT_TEXT_BYTES];

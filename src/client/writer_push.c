@@ -263,6 +263,9 @@ static void push_acked(struct push *push)
 
     lane->n_failures = 0;
     lane->acked_incarnation = push->incarnation;
+    client_lock(lane->writer->client);
+    lane->writer->n_acked += push->n_blocks;
+    client_unlock(lane->writer->client);
     while ((node = list_pop_front(&push->blocks)) != NULL) {
         struct writer_block *block = container_of(node, struct writer_block, node);
 
