@@ -29,7 +29,7 @@ final class Standalone implements AutoCloseable {
                 start(Pattern.compile("(Successfully registered with master)"),
                         "org.apache.spark.deploy.worker.Worker", "--host", host, "--cores", "1", "--memory",
                         "1g", "--webui-port", "0", "--work-dir",
-                        System.getProperty("overhand.test.dir") + "/" + host, master);
+                        System.getProperty("overhand.test.dir") + "/work/" + host, master);
             }
         } catch (IOException e) {
             close();
@@ -49,6 +49,7 @@ final class Standalone implements AutoCloseable {
         ProcessBuilder builder = new ProcessBuilder(line).redirectErrorStream(true);
         builder.environment().put("SPARK_DAEMON_MEMORY", "256m");
         builder.environment().remove("SPARK_LOCAL_IP");
+        builder.environment().remove("LD_PRELOAD"); // a sanitizer's runtime; only JVMs bear it, see run.sh
         Process process = builder.start();
         processes.add(process);
         BufferedReader output = new BufferedReader(
