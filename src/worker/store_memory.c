@@ -87,13 +87,13 @@ void *store_body_alloc(struct store *store, uint64_t app_uid, size_t len)
     return body + 1;
 }
 
-void store_body_free(struct store *store, uint64_t app_uid, void *memory, size_t len)
+void store_body_free(struct store *store, uint64_t app_uid, void *body, size_t len)
 {
-    struct body *body = (struct body *)memory - 1;
-    struct store_app *app = body->app;
-    struct arena_chunk chunk = body->chunk;
+    struct body *head = (struct body *)body - 1;
+    struct store_app *app = head->app;
+    struct arena_chunk chunk = head->chunk;
 
-    ASSERT(app->app_uid == app_uid && body->len == len);
+    ASSERT(app->app_uid == app_uid && head->len == len);
     arena_uncharge(&store->arena, &app->account, len);
     arena_free(&store->arena, &app->account, &chunk);
     store->n_bodies--;
