@@ -76,7 +76,8 @@ struct overhand_writer {
     uint64_t n_unacked;           /* blocks handed over and neither acked nor given up */
     uint64_t n_acked;             /* blocks that workers have */
     unsigned n_compressing;
-    _Atomic int status; /* not 0: the attempt has ended */
+    _Atomic int status;                 /* not 0: the attempt has ended */
+    char refusal[LIMIT_TEXT_BYTES / 4]; /* by whom and why, of the last lane that was left */
     char error[LIMIT_TEXT_BYTES];
     struct overhand_writer_stats stats;
 

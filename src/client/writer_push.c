@@ -120,6 +120,16 @@ static void lane_pump(struct writer_lane *lane)
     link_wait_start(lane->link, &lane->wait, first->len, lane_on_link);
 }
 
+/* Its blocks go to stand-ins from now on. */
+static void lane_leave(struct writer_lane *lane, const char *name, const char *why)
+{
+    struct overhand_writer *writer = lane->writer;
+
+    log_info("client/push", "map %u leaves %s: %s", writer->map_index, name, why);
+    snprintf(writer->refusal, sizeof writer->refusal, "%s: %s", name, why);
+    writer_abandon_lane(lane);
+}
+
 /* The worker cannot be reached. What it acked to this attempt went with it: better one map task again now than a fetch
  * failure, and the whole map stage again, later. */
 static void lane_on_gone(struct writer_lane *lane)
@@ -132,9 +142,7 @@ static void lane_on_gone(struct writer_lane *lane)
                    lane->link->text);
         return;
     }
-    log_info("client/push", "map %u leaves %s: %s", lane->writer->map_index, name,
-             lane->link->text);
-    writer_abandon_lane(lane);
+    lane_leave(lane, name, lane->link->text);
 }
 
 static void lane_on_link(struct link_wait *wait, int status)
@@ -344,8 +352,7 @@ static void push_failed(struct push *push, int status, const char *text)
         return;
     }
     if (remedy == PUSH_STAND_IN || lane->failed) {
-        log_info("client/push", "map %u leaves %s: %s", writer->map_index, name, text);
-        writer_abandon_lane(lane);
+        lane_leave(lane, name, text);
         return;
     }
     if (remedy == PUSH_PAUSE)

@@ -368,8 +368,8 @@ static void stand_in_on_reply(struct master_call *call, int status, const uint8_
         overhand__wire__stand_in_reply__free_unpacked(reply, NULL);
     } else {
         writer_end(writer, status != 0 ? status : OVERHAND_E_PROTOCOL,
-                   "no stand-in for slot %u: %s", stand_in->slot,
-                   status != 0 ? text : "malformed answer of a master");
+                   "no stand-in for slot %u: %s; left before: %s", stand_in->slot,
+                   status != 0 ? text : "malformed answer of a master", writer->refusal);
     }
 }
 

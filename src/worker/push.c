@@ -43,37 +43,47 @@ static void push_refuse(const struct session *session, const struct frame *reque
     rpc_reply_error(session->conn, request, code, "%s", text);
 }
 
-/* What is wrong with the header by itself; the text in *why. */
+/* What is wrong with the header by itself; what and where goes into `text`. */
 static int push_check(const Overhand__Wire__Push *header, const struct frame *request,
-                      size_t body_max, const char **why)
+                      size_t body_max, char text[LIMIT_TEXT_BYTES])
 {
     uint64_t sum = 0;
+    int n = snprintf(text, LIMIT_TEXT_BYTES, "shuffle %u: ", header->shuffle_id);
+    char *why = text + n;
+    size_t size = LIMIT_TEXT_BYTES - (size_t)n;
 
     if (header->n_partitions != header->n_lengths || header->n_partitions == 0) {
-        *why = "partitions and lengths do not match";
+        snprintf(why, size, "%zu partitions and %zu lengths", header->n_partitions,
+                 header->n_lengths);
         return OVERHAND_E_PROTOCOL;
     }
     for (size_t i = 0; i < header->n_partitions; i++) {
         sum += header->lengths[i];
         if (header->lengths[i] < BLOCK_HEADER_BYTES) {
-            *why = "a length is less than a block's header";
+            snprintf(why, size, "partition %u: length %u is less than a block's header",
+                     header->partitions[i], header->lengths[i]);
             return OVERHAND_E_PROTOCOL;
         }
         if (header->partitions[i] >= LIMIT_PARTITIONS) {
-            *why = "partition id out of range";
+            snprintf(why, size, "partition id %u out of range, the limit is %d",
+                     header->partitions[i], LIMIT_PARTITIONS);
             return OVERHAND_E_INVALID;
         }
     }
     if (sum != request->body_length) {
-        *why = "lengths do not add up to the body";
+        snprintf(why, size, "lengths add up to %llu, the body has %u bytes",
+                 (unsigned long long)sum, request->body_length);
         return OVERHAND_E_PROTOCOL;
     }
     if (sum > LIMIT_PUSH_BODY_BYTES && header->n_partitions > 1) {
-        *why = "only a single block may exceed the limit of a body";
+        snprintf(why, size, "only a single block may exceed the limit of a body");
         return OVERHAND_E_TOO_BIG;
     }
     if (sum > body_max) {
-        *why = "the body is larger than this worker's memory allows: raise memory.limit";
+        snprintf(why, size,
+                 "a body of %llu bytes is more than this worker's memory allows (%zu): raise "
+                 "memory.limit",
+                 (unsigned long long)sum, body_max);
         return OVERHAND_E_TOO_BIG;
     }
     return 0;
@@ -104,14 +114,14 @@ static struct push *push_new(struct session *session, const struct rpc_frame *fr
 {
     Overhand__Wire__Push *header =
         overhand__wire__push__unpack(NULL, frame->prefix.header_length, frame->header);
-    const char *why = "the header cannot be decoded";
+    char text[LIMIT_TEXT_BYTES] = "the header cannot be decoded";
     struct push *push;
     int rc = OVERHAND_E_PROTOCOL;
 
     if (header != NULL)
-        rc = push_check(header, &frame->prefix, store_body_max(session->shard->store), &why);
+        rc = push_check(header, &frame->prefix, store_body_max(session->shard->store), text);
     if (rc != 0) {
-        push_refuse(session, &frame->prefix, rc, why);
+        push_refuse(session, &frame->prefix, rc, text);
         if (header != NULL)
             overhand__wire__push__free_unpacked(header, NULL);
         return NULL;

@@ -323,6 +323,7 @@ static void test_when_every_worker_refuses_the_attempt_ends_and_says_so(void **s
     assert_int_equal(fixture_append(f, writer, 0, 200, 300), 0);
     assert_int_equal(overhand_writer_finish(writer, 60000), OVERHAND_E_NO_WORKERS);
     assert_non_null(strstr(overhand_writer_error(writer), "shuffle 5 map 0 attempt 1"));
+    assert_non_null(strstr(overhand_writer_error(writer), "left before: worker w"));
     assert_int_equal(overhand_writer_finish(writer, 0), OVERHAND_E_NO_WORKERS);
     assert_int_equal(overhand_writer_append(writer, 0, "x", 1, 0), OVERHAND_E_NO_WORKERS);
     overhand_writer_close(writer);
