@@ -139,7 +139,7 @@ static void test_a_directory_that_cannot_be_written_is_named(void **state)
     mem_free(set);
     temp_dir_remove(dir);
     if (forbidden)
-        skip();
+        skip(); /* a read-only mount needs the right to mount, which this machine denies */
 }
 
 static void test_a_masters_port_that_is_taken_is_named(void **state)

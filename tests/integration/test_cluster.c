@@ -128,7 +128,7 @@ static void start_with_small_disk(struct cluster *c, unsigned n_workers)
     if (!private_mount_tmpfs(c->workers[0].data, TMPFS_MIB, false)) {
         print_message("mounting a tmpfs is forbidden here: %s (issue 2, full directory)\n",
                       strerror(errno));
-        skip();
+        skip(); /* only a file system of our own can be filled without harm */
     }
     for (unsigned i = 0; i < n_workers; i++)
         cluster_start_worker(c, i);
