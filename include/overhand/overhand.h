@@ -64,7 +64,9 @@ enum overhand_error {
     OVERHAND_E_INTERNAL = -27,        /* a promise of this library to itself was broken */
     OVERHAND_E_EXISTS = -28,          /* it is there already */
     OVERHAND_E_NOT_FOUND = -29,       /* a file or named thing is not there */
-    OVERHAND_END = 1                  /* overhand_reader_next: every expected block was delivered */
+    OVERHAND_E_REPLICA = -30,         /* the worker for the other copy refused or is gone */
+    OVERHAND_E_FULL = -31, /* the partition is as large as it may be here; use a stand-in */
+    OVERHAND_END = 1       /* overhand_reader_next: every expected block was delivered */
 };
 
 /* The code's name, as "OVERHAND_E_LOST"; "OVERHAND_E_UNKNOWN" for a number that is none of them.
@@ -104,13 +106,17 @@ struct overhand_client_options {
     overhand_log_cb log;           /* default: lines of level WARN and above go to stderr */
     void *log_arg;
     enum overhand_log_level log_level; /* with `log` set: lines above this level are not passed */
+    const void *
+        encryption_key; /* AES key of 16, 24 or 32 bytes, equal in all processes of the application: blocks
+                                 * are sealed with AES-GCM after compression. Copied. NULL: not encrypted */
+    uint32_t encryption_key_len;
 };
 
 /* A random identity for a new application run. Never 0. */
 OVERHAND_API uint64_t overhand_app_uid_new(void);
 
 /* Start the library's threads. No network traffic yet.
- * Returns: 0, OVERHAND_E_INVALID (bad master list, app_id or app_uid). *client is set only on 0. */
+ * Returns: 0, OVERHAND_E_INVALID (bad master list, app_id, app_uid or key). *client is set only on 0. */
 OVERHAND_API int overhand_client_open(const struct overhand_client_options *options,
                                       struct overhand_client **client);
 
@@ -140,6 +146,7 @@ struct overhand_shuffle_options {
     uint32_t shuffle_id;
     uint32_t n_maps;
     uint32_t n_partitions; /* >= 1, <= 16777216 */
+    uint32_t replicas; /* copies of each block, on workers of different hosts: 1 (default) or 2 */
 };
 
 /* Ask a master where this shuffle's partitions go. One round trip; workers learn of it with the

@@ -4,8 +4,8 @@
  *    0  u64 attempt         Spark's taskAttemptId
  *    8  u32 map_index
  *   12  u32 sequence        0, 1, 2 ... within (attempt, partition)
- *   16  u32 flags           bit 0 LAST; bits 8-15 codec (enum overhand_codec); bits 16-23
- *                           layout; others 0
+ *   16  u32 flags           bit 0 LAST; bit 1 ENCRYPTED; bits 8-15 codec (enum overhand_codec);
+ *                           bits 16-23 layout; others 0
  *   20  u32 stored_length   payload bytes behind the header
  *   24  u32 raw_length      payload bytes after decompression
  *   28  u32 checksum        CRC-32C of (app_uid u64, shuffle u32, partition u32), header with

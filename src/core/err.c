@@ -46,6 +46,8 @@ static const struct err_entry err_table[] = {
     ERR_ROW(OVERHAND_E_INTERNAL, false, "a defect in Overhand itself"),
     ERR_ROW(OVERHAND_E_EXISTS, false, "it is there already"),
     ERR_ROW(OVERHAND_E_NOT_FOUND, false, "a file or named thing is not there"),
+    ERR_ROW(OVERHAND_E_REPLICA, true, "the worker for the other copy refused or is gone"),
+    ERR_ROW(OVERHAND_E_FULL, true, "the partition is as large as it may be here; use a stand-in"),
 };
 
 static const struct err_entry err_end = {"OVERHAND_END", "every expected block was delivered",
