@@ -1,27 +1,32 @@
-/* Where a new shuffle's partitions live, and who stands in for a worker that cannot be used.
+/* Where a new shuffle's partitions live. Second copies are in assign_copies.c, stand-ins in
+ * stand_in.c.
  *
  *   how many workers   one per blocks_per_worker of maps x partitions, at least two if there are two: a map task of a tiny
  *                      shuffle meets one or two workers, a huge one uses the fleet
- *   which workers      power of two choices: of two random candidates the less loaded one, zones taken in turn first
+ *   which workers      zones in turn, hosts in turn, then power of two choices: of two random ones the less loaded
  *   which shards       as many as the workers' shards, but no more slots than partitions or than blocks / SLOT_BLOCKS
  *   slots              worker by worker in turn, so that neighbouring slots lie on different workers
  *   partition -> slot  (p / run_length) % n_slots: short runs, so that a coalesced range of partitions touches few
  *                      workers, and interleaved, so that concurrent reducers do not all meet on one
  *
  * Load is what the last heartbeat said plus what was assigned since. Several masters may over-assign a worker;
- * the worker's own admission decides, which costs a stand-in and never data. */
+ * the worker's own admission decides, which costs a stand-in and never data.
+ *
+ * Fails when nobody takes data, or when two copies are wanted and all workers are on one host. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "core/mem.h"
-#include "master/master.h"
+#include "master/assign.h"
 
 enum {
     SLOT_BLOCKS = 4096,  /* maps x partitions that bring one more slot */
     RUN_LENGTH_MAX = 64, /* partitions in a row in one slot */
     RUNS_PER_SLOT = 4,   /* aimed at, when there are few partitions */
+    REPLICAS_MAX = 2,
 };
 
-static uint64_t worker_hash(const Overhand__Wire__Worker *worker)
+uint64_t assign_worker_hash(const Overhand__Wire__Worker *worker)
 {
     uint64_t hash = 0;
 
@@ -49,44 +54,109 @@ static uint64_t member_load(const struct member *member)
     return load + 20 * member->assigned_since_heard / last->worker->n_shards;
 }
 
-struct choice {
-    struct member **candidates; /* taken ones are swapped to the front */
-    unsigned n_candidates, n_taken;
-};
+/* ---- choosing workers ---- */
 
-static unsigned choice_zone_uses(const struct choice *choice, const char *zone)
+static int candidate_compare_zones(const void *a, const void *b)
 {
-    unsigned n = 0;
+    const struct candidate *left = a, *right = b;
 
-    for (unsigned i = 0; i < choice->n_taken; i++)
-        n += strcmp(member_worker(choice->candidates[i])->zone, zone) == 0;
-    return n;
+    return strcmp(member_worker(left->member)->zone, member_worker(right->member)->zone);
 }
 
-static bool choice_better(const struct choice *choice, const struct member *a,
-                          const struct member *b)
+static int candidate_compare_hosts(const void *a, const void *b)
 {
-    unsigned zone_a = choice_zone_uses(choice, member_worker(a)->zone);
-    unsigned zone_b = choice_zone_uses(choice, member_worker(b)->zone);
+    const struct candidate *left = a, *right = b;
 
-    if (zone_a != zone_b)
-        return zone_a < zone_b;
-    return member_load(a) < member_load(b);
+    return strcmp(member_worker(left->member)->host, member_worker(right->member)->host);
 }
 
-static void choice_take_one(struct choice *choice, struct rng *rng)
+/* Members are sorted by id; so must candidates be, or equal seeds would choose differently. */
+static int candidate_compare_ids(const void *a, const void *b)
 {
-    unsigned n_left = choice->n_candidates - choice->n_taken;
-    unsigned best = choice->n_taken + rng_below(rng, n_left);
-    unsigned other = choice->n_taken + rng_below(rng, n_left);
-    struct member *taken;
+    const struct candidate *left = a, *right = b;
 
-    if (choice_better(choice, choice->candidates[other], choice->candidates[best]))
+    return strcmp(member_worker(left->member)->id, member_worker(right->member)->id);
+}
+
+static void choice_number_names(struct choice *choice)
+{
+    struct candidate *candidates = choice->candidates;
+    unsigned n = choice->n_candidates;
+
+    qsort(candidates, n, sizeof *candidates, candidate_compare_zones);
+    for (unsigned i = 1; i < n; i++)
+        candidates[i].zone = candidates[i - 1].zone +
+                             (candidate_compare_zones(&candidates[i - 1], &candidates[i]) != 0);
+    qsort(candidates, n, sizeof *candidates, candidate_compare_hosts);
+    for (unsigned i = 1; i < n; i++)
+        candidates[i].host = candidates[i - 1].host +
+                             (candidate_compare_hosts(&candidates[i - 1], &candidates[i]) != 0);
+    qsort(candidates, n, sizeof *candidates, candidate_compare_ids);
+}
+
+void assign_choice_init(struct choice *choice, const struct master *master, uint64_t now_ms)
+{
+    size_t capacity = (size_t)master->n_members + 1;
+
+    *choice = (struct choice){.candidates = mem_zalloc(capacity * sizeof *choice->candidates),
+                              .zone_uses = mem_zalloc(capacity * sizeof *choice->zone_uses),
+                              .host_uses = mem_zalloc(capacity * sizeof *choice->host_uses)};
+    for (unsigned i = 0; i < master->n_members; i++)
+        if (member_takes_data(master, &master->members[i], now_ms))
+            choice->candidates[choice->n_candidates++].member = &master->members[i];
+    choice_number_names(choice);
+}
+
+void assign_choice_fini(struct choice *choice)
+{
+    mem_free(choice->candidates);
+    mem_free(choice->zone_uses);
+    mem_free(choice->host_uses);
+}
+
+/* How often the candidate's zone, and then its host, is taken already. */
+static uint64_t choice_uses(const struct choice *choice, const struct candidate *candidate)
+{
+    return (uint64_t)choice->zone_uses[candidate->zone] << 32 |
+           choice->host_uses[candidate->host];
+}
+
+/* Number `nth` of those not taken whose uses are `uses`. */
+static unsigned choice_find(const struct choice *choice, uint64_t uses, unsigned nth)
+{
+    unsigned i = choice->n_taken;
+
+    for (;; i++)
+        if (choice_uses(choice, &choice->candidates[i]) == uses && nth-- == 0)
+            return i;
+}
+
+void assign_choice_take(struct choice *choice, struct rng *rng)
+{
+    uint64_t least = UINT64_MAX;
+    unsigned n_least = 0, best, other;
+    struct candidate taken;
+
+    ASSERT(choice->n_taken < choice->n_candidates);
+    for (unsigned i = choice->n_taken; i < choice->n_candidates; i++) {
+        uint64_t uses = choice_uses(choice, &choice->candidates[i]);
+
+        n_least = uses < least ? 1 : n_least + (uses == least);
+        least = uses < least ? uses : least;
+    }
+    best = choice_find(choice, least, (unsigned)rng_below(rng, n_least));
+    other = choice_find(choice, least, (unsigned)rng_below(rng, n_least));
+    if (member_load(choice->candidates[other].member) <
+        member_load(choice->candidates[best].member))
         best = other;
     taken = choice->candidates[best];
     choice->candidates[best] = choice->candidates[choice->n_taken];
     choice->candidates[choice->n_taken++] = taken;
+    choice->zone_uses[taken.zone]++;
+    choice->host_uses[taken.host]++;
 }
+
+/* ---- the layout ---- */
 
 static unsigned at_least_one(uint64_t n, uint64_t limit)
 {
@@ -116,7 +186,7 @@ static void assign_slots(const struct choice *choice, uint64_t n_blocks, uint64_
     unsigned n_shards = 0, n_slots, n = 0;
 
     for (unsigned i = 0; i < choice->n_taken; i++)
-        n_shards += member_worker(choice->candidates[i])->n_shards;
+        n_shards += member_worker(choice->candidates[i].member)->n_shards;
     n_slots = n_blocks / SLOT_BLOCKS + 1;
     if (n_slots < choice->n_taken)
         n_slots = choice->n_taken;
@@ -128,12 +198,12 @@ static void assign_slots(const struct choice *choice, uint64_t n_blocks, uint64_
     layout->slot_shard = mem_alloc(n_slots * sizeof *layout->slot_shard);
     for (unsigned round = 0; n < n_slots; round++) {
         for (unsigned i = 0; i < choice->n_taken && n < n_slots; i++) {
-            struct member *member = choice->candidates[i];
+            struct member *member = choice->candidates[i].member;
             const Overhand__Wire__Worker *worker = member_worker(member);
             if (round >= worker->n_shards)
                 continue;
             layout->slot_worker[n] = i;
-            layout->slot_shard[n] = (rng_mix(seed, worker_hash(worker)) + round) % worker->n_shards;
+            layout->slot_shard[n] = (rng_mix(seed, assign_worker_hash(worker)) + round) % worker->n_shards;
             member->assigned_since_heard++;
             n++;
         }
@@ -143,37 +213,28 @@ static void assign_slots(const struct choice *choice, uint64_t n_blocks, uint64_
         at_least_one(layout->n_partitions / (n_slots * RUNS_PER_SLOT), RUN_LENGTH_MAX);
 }
 
-static void choice_init(struct choice *choice, const struct master *master, uint64_t now_ms)
-{
-    choice->n_candidates = choice->n_taken = 0;
-    choice->candidates = mem_alloc((master->n_members + 1) * sizeof *choice->candidates);
-    for (unsigned i = 0; i < master->n_members; i++)
-        if (member_takes_data(master, &master->members[i], now_ms))
-            choice->candidates[choice->n_candidates++] = &master->members[i];
-}
-
-int assign_layout(struct master *master, uint64_t app_uid,
-                  const Overhand__Wire__RegisterShuffle *request, uint64_t now_ms,
-                  Overhand__Wire__Layout *layout)
+/* Take the workers of a shuffle. Returns: false when there are none, or none that two copies can be
+ * placed on. */
+static bool assign_choose(struct master *master, const Overhand__Wire__RegisterShuffle *request,
+                          struct choice *choice)
 {
     uint64_t n_blocks = (uint64_t)request->n_maps * request->n_partitions;
-    struct choice choice;
-    unsigned n_workers;
-    int rc = master_ready(master, now_ms);
+    unsigned n_workers =
+        assign_n_workers(master, n_blocks, request->n_partitions, choice->n_candidates);
 
-    if (rc != 0)
-        return rc;
-    if (request->n_partitions == 0 || request->n_partitions > LIMIT_PARTITIONS)
-        return OVERHAND_E_INVALID;
-    choice_init(&choice, master, now_ms);
-    if (choice.n_candidates == 0) {
-        mem_free(choice.candidates);
-        return OVERHAND_E_NO_WORKERS;
-    }
+    if (choice->n_candidates == 0)
+        return false;
+    while (choice->n_taken < n_workers)
+        assign_choice_take(choice, &master->rng);
+    return request->replicas < 2 || assign_copies_choose(choice, &master->rng);
+}
 
-    n_workers = assign_n_workers(master, n_blocks, request->n_partitions, choice.n_candidates);
-    while (choice.n_taken < n_workers)
-        choice_take_one(&choice, &master->rng);
+static void assign_fill(const struct choice *choice, uint64_t app_uid,
+                        const Overhand__Wire__RegisterShuffle *request,
+                        Overhand__Wire__Layout *layout)
+{
+    uint64_t n_blocks = (uint64_t)request->n_maps * request->n_partitions;
+    uint64_t seed = rng_mix(app_uid, request->shuffle_id);
 
     overhand__wire__layout__init(layout);
     layout->version = 1;
@@ -181,13 +242,59 @@ int assign_layout(struct master *master, uint64_t app_uid,
     layout->shuffle_id = request->shuffle_id;
     layout->n_maps = request->n_maps;
     layout->n_partitions = request->n_partitions;
-    layout->n_workers = n_workers;
-    layout->workers = mem_alloc(n_workers * sizeof *layout->workers);
-    for (unsigned i = 0; i < n_workers; i++)
-        layout->workers[i] = choice.candidates[i]->last->worker;
-    assign_slots(&choice, n_blocks, rng_mix(app_uid, request->shuffle_id), layout);
-    mem_free(choice.candidates);
-    return 0;
+    layout->n_workers = choice->n_taken;
+    layout->workers = mem_alloc(choice->n_taken * sizeof *layout->workers);
+    for (unsigned i = 0; i < choice->n_taken; i++)
+        layout->workers[i] = choice->candidates[i].member->last->worker;
+    assign_slots(choice, n_blocks, seed, layout);
+    if (request->replicas == 2)
+        assign_copies_slots(choice, seed, layout);
+}
+
+int assign_layout(struct master *master, uint64_t app_uid,
+                  const Overhand__Wire__RegisterShuffle *request, uint64_t now_ms,
+                  Overhand__Wire__Layout *layout)
+{
+    struct choice choice;
+    int rc = master_ready(master, now_ms);
+
+    if (rc != 0)
+        return rc;
+    if (request->n_partitions == 0 || request->n_partitions > LIMIT_PARTITIONS ||
+        request->replicas > REPLICAS_MAX)
+        return OVERHAND_E_INVALID;
+    assign_choice_init(&choice, master, now_ms);
+    if (assign_choose(master, request, &choice))
+        assign_fill(&choice, app_uid, request, layout);
+    else
+        rc = OVERHAND_E_NO_WORKERS;
+    assign_choice_fini(&choice);
+    return rc;
+}
+
+void assign_explain(const struct master *master, const Overhand__Wire__RegisterShuffle *request,
+                    int code, uint64_t now_ms, char text[LIMIT_TEXT_BYTES])
+{
+    struct choice choice;
+
+    assign_choice_init(&choice, master, now_ms);
+    if (code == OVERHAND_E_INVALID && request->replicas > REPLICAS_MAX)
+        snprintf(text, LIMIT_TEXT_BYTES, "%u copies asked for, there can be 1 or %d",
+                 request->replicas, REPLICAS_MAX);
+    else if (code == OVERHAND_E_INVALID)
+        snprintf(text, LIMIT_TEXT_BYTES, "1 to %d partitions are possible", LIMIT_PARTITIONS);
+    else if (code == OVERHAND_E_NO_WORKERS && choice.n_candidates > 0)
+        snprintf(text, LIMIT_TEXT_BYTES,
+                 "two copies need workers on two hosts; all that take data now (%u, worker %s for "
+                 "one) are on host %s: a worker on another host is missing",
+                 choice.n_candidates, member_worker(choice.candidates[0].member)->id,
+                 member_worker(choice.candidates[0].member)->host);
+    else if (code == OVERHAND_E_NO_WORKERS)
+        snprintf(text, LIMIT_TEXT_BYTES, "no worker takes data now; this master knows %u",
+                 master->n_members);
+    else
+        snprintf(text, LIMIT_TEXT_BYTES, "%s", overhand_strerror(code));
+    assign_choice_fini(&choice);
 }
 
 void assign_layout_fini(Overhand__Wire__Layout *layout)
@@ -195,39 +302,6 @@ void assign_layout_fini(Overhand__Wire__Layout *layout)
     mem_free(layout->workers);
     mem_free(layout->slot_worker);
     mem_free(layout->slot_shard);
-}
-
-static bool stand_in_avoids(const Overhand__Wire__StandIn *request, const char *worker_id)
-{
-    for (size_t i = 0; i < request->n_avoid; i++)
-        if (strcmp(request->avoid[i], worker_id) == 0)
-            return true;
-    return false;
-}
-
-int assign_stand_in(const struct master *master, uint64_t app_uid,
-                    const Overhand__Wire__StandIn *request, uint64_t now_ms,
-                    const Overhand__Wire__Worker **worker, uint32_t *shard)
-{
-    uint64_t key = rng_mix(rng_mix(app_uid, request->shuffle_id), request->slot), best = 0;
-    int rc = master_ready(master, now_ms);
-
-    if (rc != 0)
-        return rc;
-    *worker = NULL;
-    for (unsigned i = 0; i < master->n_members; i++) {
-        const struct member *member = &master->members[i];
-        uint64_t weight = rng_mix(key, worker_hash(member_worker(member)));
-        if (!member_takes_data(master, member, now_ms) ||
-            stand_in_avoids(request, member_worker(member)->id))
-            continue;
-        if (*worker == NULL || weight > best) {
-            *worker = member_worker(member);
-            best = weight;
-        }
-    }
-    if (*worker == NULL)
-        return OVERHAND_E_NO_WORKERS;
-    *shard = key % (*worker)->n_shards;
-    return 0;
+    mem_free(layout->slot_replica_worker);
+    mem_free(layout->slot_replica_shard);
 }

@@ -97,14 +97,21 @@ unsigned master_n_alive(const struct master *master, uint64_t now_ms);
 /* ---- assign.c ---- */
 
 /* Choose homes for a shuffle's partitions. *layout's arrays are the caller's: assign_layout_fini; the workers in it are borrowed
- * until the master's next change. Returns: 0, OVERHAND_E_NOT_READY, OVERHAND_E_NO_WORKERS, OVERHAND_E_INVALID (no partitions, or too many). */
+ * until the master's next change. Returns: 0, OVERHAND_E_NOT_READY, OVERHAND_E_NO_WORKERS (for two copies: on two hosts), OVERHAND_E_INVALID
+ * (no partitions, or too many, or too many copies). */
 MUST_CHECK int assign_layout(struct master *master, uint64_t app_uid,
                              const Overhand__Wire__RegisterShuffle *request, uint64_t now_ms,
                              Overhand__Wire__Layout *layout);
+/* Why assign_layout gave `code` for this request just now: what is there, what is missing. */
+void assign_explain(const struct master *master, const Overhand__Wire__RegisterShuffle *request,
+                    int code, uint64_t now_ms, char text[LIMIT_TEXT_BYTES]);
 /* Free a layout's arrays. */
 void assign_layout_fini(Overhand__Wire__Layout *layout);
-/* Who takes a slot instead of the workers to avoid: the same answer from every master that knows the same workers.
- * Returns: 0, OVERHAND_E_NOT_READY, OVERHAND_E_NO_WORKERS. */
+
+/* ---- stand_in.c ---- */
+
+/* Who takes a slot, or one partition of it, instead of the workers to avoid: the same answer from every master that knows the same
+ * workers and how full they are. Never on the partner's host. Returns: 0, OVERHAND_E_NOT_READY, OVERHAND_E_NO_WORKERS. */
 MUST_CHECK int assign_stand_in(const struct master *master, uint64_t app_uid,
                                const Overhand__Wire__StandIn *request, uint64_t now_ms,
                                const Overhand__Wire__Worker **worker, uint32_t *shard);

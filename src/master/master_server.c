@@ -259,8 +259,12 @@ static void session_on_register_shuffle(struct session *session, const struct fr
                            master_server_now(session->server), &layout);
 
     if (rc != 0) {
+        char text[LIMIT_TEXT_BYTES];
+
+        assign_explain(&session->server->master, message, rc, master_server_now(session->server),
+                       text);
         rpc_reply_error(session->conn, request, rc, "shuffle %u with %u partitions: %s",
-                        message->shuffle_id, message->n_partitions, overhand_strerror(rc));
+                        message->shuffle_id, message->n_partitions, text);
         return;
     }
     log_debug("master", "app %016llx shuffle %u: %u maps x %u partitions on %zu workers, %zu slots",
@@ -280,8 +284,11 @@ static void session_on_stand_in(struct session *session, const struct frame *req
                              master_server_now(session->server), &worker, &reply.shard);
 
     if (rc != 0) {
-        rpc_reply_error(session->conn, request, rc, "no stand-in for slot %u of shuffle %u: %s",
-                        message->slot, message->shuffle_id, overhand_strerror(rc));
+        rpc_reply_error(session->conn, request, rc,
+                        "no stand-in for slot %u of shuffle %u: %s; %zu workers to avoid, partner "
+                        "on host %s",
+                        message->slot, message->shuffle_id, overhand_strerror(rc), message->n_avoid,
+                        message->partner != NULL ? message->partner->host : "(none)");
         return;
     }
     reply.worker = (Overhand__Wire__Worker *)worker;
