@@ -12,6 +12,12 @@
 
 #include "core/mem.h"
 
+void disk_init(struct disk *disk, const struct disk_ops *ops, struct loop *loop)
+{
+    *disk = (struct disk){.ops = ops, .loop = loop};
+    list_init(&disk->under_way);
+}
+
 int disk_dir_open(struct disk *disk, const char *path, bool direct, struct disk_dir *dir)
 {
     *dir = (struct disk_dir){.path = mem_strdup(path), .fd = -1, .direct = direct};
@@ -58,6 +64,8 @@ static void disk_start(struct disk *disk, struct disk_op *op, enum disk_kind kin
     op->status = 0;
     op->started_ns = loop_now_ns(disk->loop);
     list_init(&op->node);
+    list_init(&op->under_way);
+    list_push_back(&disk->under_way, &op->under_way);
     disk->n_in_flight++;
     disk->ops->start(disk, op);
 }
@@ -132,6 +140,19 @@ void disk_unlink(struct disk *disk, struct disk_op *op, struct disk_file *file, 
     disk_start(disk, op, DISK_UNLINK, file, done);
 }
 
+uint64_t disk_oldest_ns(const struct disk *disk, const struct disk_dir *dir)
+{
+    struct list *node;
+
+    list_for_each(node, &disk->under_way) {
+        const struct disk_op *op = container_of(node, struct disk_op, under_way);
+
+        if (op->file->dir == dir)
+            return op->started_ns;
+    }
+    return UINT64_MAX;
+}
+
 void disk_free(struct disk *disk)
 {
     ASSERT(disk->n_in_flight == 0);
@@ -142,6 +163,7 @@ void disk_op_finish(struct disk_op *op, int status)
 {
     ASSERT(op->disk->n_in_flight > 0);
     op->disk->n_in_flight--;
+    list_remove(&op->under_way);
     op->status = status;
     if (op->kind == DISK_CLOSE)
         op->file->fd = -1;

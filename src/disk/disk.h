@@ -54,6 +54,7 @@ struct disk_op {
     int flags;
     int status;
     struct list node;
+    struct list under_way; /* disk.c's */
     uint64_t started_ns;
 };
 
@@ -80,6 +81,7 @@ struct disk {
     const struct disk_ops *ops;
     struct loop *loop;
     unsigned n_in_flight;
+    struct list under_way; /* operations, the longest under way first; disk_init */
 };
 
 /* Open or create a directory for data and prove it writable (creates its last component with mode
@@ -123,9 +125,14 @@ void disk_close(struct disk *disk, struct disk_op *op, struct disk_file *file, d
 /* Remove file->name from its directory; the file need not be open (then file->dir and file->name
  * alone are read). */
 void disk_unlink(struct disk *disk, struct disk_op *op, struct disk_file *file, disk_op_cb done);
+/* When the operation of this directory that is under way for longest was started; UINT64_MAX: there
+ * is none. */
+uint64_t disk_oldest_ns(const struct disk *disk, const struct disk_dir *dir);
 /* Free the instance; no operation may be under way. */
 void disk_free(struct disk *disk);
 
+/* For implementations: set the shared part. */
+void disk_init(struct disk *disk, const struct disk_ops *ops, struct loop *loop);
 /* For implementations: a flag of DISK_SYNC operations, the file's name is to be synced too. */
 enum { DISK_SYNC_NAME = 1 };
 /* For implementations: one operation ends. Runs its `done`, which may free operation and disk. */

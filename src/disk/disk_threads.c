@@ -196,7 +196,7 @@ int disk_threads_new(struct loop *loop, unsigned n_threads, struct disk **disk)
 {
     struct threads *threads = mem_zalloc(sizeof *threads + n_threads * sizeof(pthread_t));
 
-    threads->disk = (struct disk){.ops = &threads_ops, .loop = loop};
+    disk_init(&threads->disk, &threads_ops, loop);
     loop_task_init(&threads->completed, threads_on_completed);
     pthread_mutex_init(&threads->mutex, NULL);
     pthread_cond_init(&threads->wake, NULL);

@@ -266,7 +266,7 @@ int disk_uring_new(struct loop *loop, unsigned n_entries, struct disk **disk)
     struct uring *uring = mem_zalloc(sizeof *uring);
 
     ASSERT(n_entries > 0);
-    uring->disk = (struct disk){.ops = &uring_ops, .loop = loop};
+    disk_init(&uring->disk, &uring_ops, loop);
     list_init(&uring->waiting);
     loop_task_init(&uring->submit, uring_on_submit);
     loop_timer_init(&uring->retry, loop, uring_on_retry);

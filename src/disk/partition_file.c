@@ -168,6 +168,7 @@ void footer_encode(uint8_t *bytes, const struct partition_file_id *id, const cha
     bytes_put_u32(bytes + 32, n_runs);
     bytes_put_u32(bytes + 36, (uint32_t)app_id_bytes);
     bytes_put_u32(bytes + 40, id->shard);
+    bytes_put_u32(bytes + 44, id->number);
     for (uint32_t i = 0; i < n_runs; i++, row += FOOTER_RUN_BYTES) {
         bytes_put_u64(row, runs[i].file_offset);
         bytes_put_u64(row + 8, runs[i].logical_offset);
@@ -206,6 +207,7 @@ int footer_decode(const uint8_t *bytes, size_t len, uint64_t file_offset, struct
         return OVERHAND_E_PROTOCOL;
     footer->id.home = get_home(bytes + 8);
     footer->id.shard = bytes_get_u32(bytes + 40);
+    footer->id.number = bytes_get_u32(bytes + 44);
     footer->file_offset = file_offset;
     footer->n_runs = bytes_get_u32(bytes + 32);
     footer->app_id_bytes = bytes_get_u32(bytes + 36);
@@ -232,20 +234,25 @@ void footer_run(const struct footer *footer, uint32_t i, struct run_place *run)
 
 void partition_file_name(const struct partition_file_id *id, char name[DISK_NAME_BYTES])
 {
-    snprintf(name, DISK_NAME_BYTES, "%016" PRIx64 "-%" PRIu32 "-%" PRIu32 "-%" PRIu32 ".ovh",
-             id->home.app_uid, id->home.shuffle_id, id->home.partition, id->shard);
+    int n = snprintf(name, DISK_NAME_BYTES, "%016" PRIx64 "-%" PRIu32 "-%" PRIu32 "-%" PRIu32,
+                     id->home.app_uid, id->home.shuffle_id, id->home.partition, id->shard);
+
+    if (id->number == 0)
+        snprintf(name + n, DISK_NAME_BYTES - (size_t)n, ".ovh");
+    else
+        snprintf(name + n, DISK_NAME_BYTES - (size_t)n, ".%" PRIu32 ".ovh", id->number);
 }
 
 /* Read the name loosely, then compare it with the one that belongs to what was read: so there is
  * exactly one name per file, without leading zeros, signs or blanks. */
 int partition_file_parse_name(const char *name, struct partition_file_id *id)
 {
-    struct partition_file_id found;
+    struct partition_file_id found = {.number = 0};
     char expected[DISK_NAME_BYTES];
 
-    if (sscanf(name, "%16" SCNx64 "-%10" SCNu32 "-%10" SCNu32 "-%10" SCNu32 ".ovh",
-               &found.home.app_uid, &found.home.shuffle_id, &found.home.partition,
-               &found.shard) != 4)
+    if (sscanf(name, "%16" SCNx64 "-%10" SCNu32 "-%10" SCNu32 "-%10" SCNu32 ".%10" SCNu32 ".ovh",
+               &found.home.app_uid, &found.home.shuffle_id, &found.home.partition, &found.shard,
+               &found.number) < 4)
         return OVERHAND_E_INVALID;
     partition_file_name(&found, expected);
     if (strcmp(name, expected) != 0)

@@ -16,8 +16,8 @@
  *   32 u64 file_offset             32 u32 n_runs                        without these 4 bytes
  *   40 u32 data_bytes              36 u32 app_id's bytes
  *   44 u32 n_blocks                40 u32 shard                   run table's row
- *   48 u32 CRC-32C of the index    44 zeros                        0 u64 file_offset
- *   52 u32 CRC-32C of the header                                   8 u64 logical_offset
+ *   48 u32 CRC-32C of the index    44 u32 number                   0 u64 file_offset
+ *   52 u32 CRC-32C of the header   48 zeros                        8 u64 logical_offset
  *          with 0 here             index entry                    16 u32 data_bytes
  *   56 zeros                        0 u64 attempt                 20 u32 n_blocks
  *                                   8 u32 map_index
@@ -29,7 +29,8 @@
  * without footer (crash) is read by walking run headers; what follows the last whole run is a torn
  * tail. Writing goes on behind the last whole run, over footer or torn tail.
  * Names: "<app_uid, 16 hex digits>-<shuffle>-<partition>-<shard>.ovh", numbers decimal: built from
- * integers alone. */
+ * integers alone. A large partition goes on in a second file and so on: their names end in
+ * "-<shard>.<number>.ovh", from 1 on. Which bytes of the sequence a file holds its runs say. */
 #ifndef DISK_PARTITION_FILE_H
 #define DISK_PARTITION_FILE_H
 
@@ -51,6 +52,7 @@ enum {
 struct partition_file_id {
     struct block_home home;
     uint32_t shard;
+    uint32_t number; /* 0: the partition's first file in its directory */
 };
 
 struct run_index_entry {

@@ -206,7 +206,8 @@ static int scanner_read_footer(struct scanner *scanner, struct footer *footer, u
     *bytes = mem_alloc(len);
     rc = scanner->source->read(scanner->source, *bytes, len, offset);
     if (rc == 0 && footer_decode(*bytes, len, offset, footer) == 0 &&
-        home_equal(&footer->id.home, &scan->id.home) && footer->id.shard == scan->id.shard) {
+        home_equal(&footer->id.home, &scan->id.home) && footer->id.shard == scan->id.shard &&
+        footer->id.number == scan->id.number) {
         scanner->footer = footer;
         scanner->runs_end = offset;
         mem_free(scan->app_id);

@@ -117,8 +117,7 @@ void assign_choice_fini(struct choice *choice)
 /* How often the candidate's zone, and then its host, is taken already. */
 static uint64_t choice_uses(const struct choice *choice, const struct candidate *candidate)
 {
-    return (uint64_t)choice->zone_uses[candidate->zone] << 32 |
-           choice->host_uses[candidate->host];
+    return (uint64_t)choice->zone_uses[candidate->zone] << 32 | choice->host_uses[candidate->host];
 }
 
 /* Number `nth` of those not taken whose uses are `uses`. */
@@ -203,7 +202,8 @@ static void assign_slots(const struct choice *choice, uint64_t n_blocks, uint64_
             if (round >= worker->n_shards)
                 continue;
             layout->slot_worker[n] = i;
-            layout->slot_shard[n] = (rng_mix(seed, assign_worker_hash(worker)) + round) % worker->n_shards;
+            layout->slot_shard[n] = (rng_mix(seed, assign_worker_hash(worker)) + round) %
+                                    worker->n_shards;
             member->assigned_since_heard++;
             n++;
         }

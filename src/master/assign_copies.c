@@ -97,8 +97,8 @@ void assign_copies_slots(const struct choice *choice, uint64_t seed, Overhand__W
         struct member *member = choice->candidates[at].member;
 
         layout->slot_replica_worker[slot] = at;
-        layout->slot_replica_shard[slot] =
-            workers[at].next_shard++ % member_worker(member)->n_shards;
+        layout->slot_replica_shard[slot] = workers[at].next_shard++ %
+                                           member_worker(member)->n_shards;
         workers[at].owed--;
         workers[primary].n_led_slots++;
         member->assigned_since_heard++;

@@ -12,7 +12,7 @@ enum { HELLO_VERSION_MIN = 1, HELLO_VERSION_MAX = 1 };
 /* What a connection is allowed to be after its HELLO. */
 struct hello_peer {
     Overhand__Wire__Role role;
-    uint64_t app_uid; /* 0 unless role is DRIVER or EXECUTOR */
+    uint64_t app_uid; /* 0: none; DRIVER and EXECUTOR have one, a WORKER may */
     char app_id[LIMIT_APP_ID_BYTES + 1];
     uint32_t shard; /* as asked */
 };

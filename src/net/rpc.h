@@ -120,6 +120,10 @@ void rpc_reply(struct rpc_conn *conn, const struct frame *request, const Protobu
 void rpc_reply_error(struct rpc_conn *conn, const struct frame *request, int code,
                      const char *format, ...) __attribute__((format(printf, 4, 5)));
 
+/* The same with a Status of the caller's, which says more than code and text. */
+void rpc_reply_status(struct rpc_conn *conn, const struct frame *request,
+                      const ProtobufCMessage *status);
+
 /* Send a request and wait for its one reply. timeout_ms 0: no deadline but the connection's. `done`
  * runs exactly once, and not before the request's bytes are no longer needed. After a TIMEOUT a
  * late reply is dropped. A body of the reply is skipped. */

@@ -228,7 +228,13 @@ void rpc_reply_error(struct rpc_conn *conn, const struct frame *request, int cod
     va_end(arguments);
     status.code = code;
     status.text = text;
-    rpc_post(conn, request->type, FRAME_REPLY | FRAME_ERROR, request->request_id, &status.base);
+    rpc_reply_status(conn, request, &status.base);
+}
+
+void rpc_reply_status(struct rpc_conn *conn, const struct frame *request,
+                      const ProtobufCMessage *status)
+{
+    rpc_post(conn, request->type, FRAME_REPLY | FRAME_ERROR, request->request_id, status);
 }
 
 size_t rpc_unsent_bytes(const struct rpc_conn *conn)

@@ -1,7 +1,8 @@
 /* Each shard copies its shuffles; the main loop sorts all copies, adds up neighbours that are the
  * same shuffle, and sorts by size.
  *
- * A disk that cannot be asked for its space is reported with that status; nothing else can fail. */
+ * A disk that is out of service, or cannot be asked for its space, on one shard is reported with
+ * that status; nothing else can fail. */
 #include "worker/census.h"
 
 #include <stdlib.h>
@@ -14,6 +15,8 @@ struct census_shard {
     struct census_shuffle *rows; /* owned, with their names */
     size_t n, capacity;
     struct store_stats stats;
+    struct store_directory_info disks[CENSUS_DISKS_MAX];
+    unsigned n_disks;
 };
 
 static void census_on_shard(struct scatter_part *part);
@@ -49,17 +52,6 @@ static bool census_on_shuffle(void *arg, const struct store_shuffle_info *info)
     return true;
 }
 
-static void census_disks(struct census *census, struct shard *shard)
-{
-    for (unsigned i = 0; i < shard->options.n_dirs && i < CENSUS_DISKS_MAX; i++) {
-        struct census_disk *disk = &census->disks[census->n_disks++];
-
-        *disk = (struct census_disk){.path = shard->options.dirs[i].path};
-        disk->status = disk_space(shard->options.disk, &shard->options.dirs[i], &disk->total_bytes,
-                                  &disk->free_bytes);
-    }
-}
-
 static void census_on_shard(struct scatter_part *part)
 {
     struct census *census = container_of(part->scatter, struct census, scatter);
@@ -67,8 +59,9 @@ static void census_on_shard(struct scatter_part *part)
 
     store_each_shuffle(part->shard->store, census_on_shuffle, count);
     store_stats(part->shard->store, &count->stats);
-    if (part->shard->options.index == 0)
-        census_disks(census, part->shard);
+    for (; count->n_disks < part->shard->options.n_dirs && count->n_disks < CENSUS_DISKS_MAX;
+         count->n_disks++)
+        store_directory(part->shard->store, count->n_disks, &count->disks[count->n_disks]);
     scatter_part_finish(part, 0);
 }
 
@@ -106,6 +99,18 @@ static int census_compare_sizes(const void *a, const void *b)
     return census_compare_names(a, b);
 }
 
+/* All shards use the same directories; each has its own experience with them. */
+static void census_add_disks(struct census *census, uint32_t n_shards)
+{
+    census->n_disks = census->shards[0].n_disks;
+    for (unsigned i = 0; i < census->n_disks; i++) {
+        census->disks[i] = census->shards[0].disks[i];
+        for (uint32_t k = 1; k < n_shards; k++)
+            if (census->shards[k].disks[i].status != 0)
+                census->disks[i] = census->shards[k].disks[i];
+    }
+}
+
 /* Make one row of neighbours that are the same shuffle. */
 static void census_add_up(struct census *census)
 {
@@ -135,6 +140,7 @@ static void census_on_gathered(struct scatter *scatter)
         census_add_stats(&census->stats, &census->shards[i].stats);
         n += census->shards[i].n;
     }
+    census_add_disks(census, n_shards);
     census->shuffles = mem_reallocarray(NULL, n + 1, sizeof *census->shuffles);
     for (uint32_t i = 0; i < n_shards; i++) {
         for (size_t k = 0; k < census->shards[i].n; k++)

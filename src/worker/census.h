@@ -20,20 +20,14 @@ struct census_shuffle {
     char *app_id; /* owned; "" when a crash left no name */
 };
 
-struct census_disk {
-    const char *path; /* borrowed from shard 0 */
-    uint64_t total_bytes, free_bytes;
-    int status; /* of asking; then the sizes are 0 */
-};
-
 /* One count; embedded, alive until done. */
 struct census {
     struct scatter scatter;
     struct census_shard *shards;     /* while counting */
     struct census_shuffle *shuffles; /* owned; largest first */
     size_t n_shuffles;
-    struct store_stats stats; /* sums */
-    struct census_disk disks[CENSUS_DISKS_MAX];
+    struct store_stats stats;                            /* sums */
+    struct store_directory_info disks[CENSUS_DISKS_MAX]; /* out of service when one shard says so */
     unsigned n_disks;
     void (*done)(struct census *census);
 };

@@ -19,10 +19,12 @@ static void data_file_on_open(struct disk_op *op, int status);
 static void data_file_on_moved_away(struct disk_op *op, int status);
 static void data_file_on_close(struct disk_op *op, int status);
 static void data_file_on_unlink(struct disk_op *op, int status);
-static struct dying_name *dying_name_find(const struct store *store, const struct block_home *home);
-static void dying_name_drop(struct store *store, const struct block_home *home);
+static struct dying_name *dying_name_find(const struct store *store, const struct block_home *home,
+                                          struct directory *directory);
+static void dying_name_drop(const struct data_file *file);
 
-struct data_file *data_file_new(struct partition *partition, struct directory *directory)
+struct data_file *data_file_new(struct partition *partition, struct directory *directory,
+                                uint32_t number)
 {
     struct data_file *file = mem_zalloc(sizeof *file);
 
@@ -32,7 +34,9 @@ struct data_file *data_file_new(struct partition *partition, struct directory *d
     file->disk_file.dir = directory->dir;
     file->disk_file.fd = -1;
     file->shard = file->store->options.shard;
-    partition_file_name(&(struct partition_file_id){file->home, file->shard}, file->disk_file.name);
+    file->number = number;
+    partition_file_name(&(struct partition_file_id){file->home, file->shard, number},
+                        file->disk_file.name);
     list_push_back(&partition->files, &file->node);
     list_init(&file->waiting);
     list_init(&file->idle);
@@ -43,18 +47,23 @@ struct data_file *data_file_new(struct partition *partition, struct directory *d
 
 struct data_file *data_file_of(struct partition *partition)
 {
+    uint64_t max_bytes = partition->store->options.partition_max_bytes;
     struct block_home home = partition_home(partition);
+    struct data_file *last = NULL;
     struct list *node;
 
     list_for_each(node, &partition->files) {
         struct data_file *file = container_of(node, struct data_file, node);
 
-        if (file->directory == partition->directory)
-            return file;
+        if (file->directory == partition->directory &&
+            (last == NULL || file->number > last->number))
+            last = file;
     }
-    if (dying_name_find(partition->store, &home) != NULL)
+    if (last != NULL && (max_bytes == 0 || last->write_offset < max_bytes))
+        return last;
+    if (dying_name_find(partition->store, &home, partition->directory) != NULL)
         return NULL;
-    return data_file_new(partition, partition->directory);
+    return data_file_new(partition, partition->directory, last == NULL ? 0 : last->number + 1);
 }
 
 static void data_file_free(struct data_file *file)
@@ -62,11 +71,18 @@ static void data_file_free(struct data_file *file)
     struct store *store = file->store;
 
     if (file->dying)
-        dying_name_drop(store, &file->home);
+        dying_name_drop(file);
     mem_free(file);
     store->stats.n_files--;
     store->n_busy--;
     store_kick(store);
+}
+
+/* Something of it is started: the store looks each second whether that takes too long. */
+static void data_file_watch(struct data_file *file)
+{
+    if (file->store->options.disk_deadline_ms > 0)
+        store_tick_start(file->store);
 }
 
 /* ---- using ---- */
@@ -77,6 +93,12 @@ void data_file_use(struct data_file *file, struct data_file_use *use, data_file_
     use->ready = ready;
     list_init(&use->node);
     loop_task_init(&use->task, data_file_on_use);
+    use->status = file->directory->hangs ? OVERHAND_E_IO : 0;
+    if (use->status != 0) {
+        loop_defer(file->store->loop, &use->task);
+        return;
+    }
+    data_file_watch(file);
     file->n_users++;
     list_remove(&file->idle);
     if (file->state == DATA_FILE_OPEN) {
@@ -91,7 +113,7 @@ static void data_file_on_use(struct loop_task *task)
 {
     struct data_file_use *use = container_of(task, struct data_file_use, task);
 
-    use->ready(use, 0);
+    use->ready(use, use->status);
 }
 
 /* Close files nobody uses while too many are open. */
@@ -108,7 +130,7 @@ static void data_file_close_idle(struct store *store)
 void data_file_release(struct data_file *file)
 {
     ASSERT(file->n_users > 0 && file->state == DATA_FILE_OPEN);
-    if (--file->n_users > 0)
+    if (--file->n_users > 0 || file->directory->hangs)
         return;
     list_push_back(&file->store->idle_files, &file->idle);
     data_file_close_idle(file->store);
@@ -123,6 +145,13 @@ void data_file_end(struct data_file *file, bool remove)
     list_remove(&file->idle);
     list_remove(&file->seal);
     file->store->n_busy++;
+    data_file_watch(file);
+    data_file_step(file);
+}
+
+void data_file_go_on(struct data_file *file)
+{
+    data_file_watch(file);
     data_file_step(file);
 }
 
@@ -168,6 +197,9 @@ static void data_file_step(struct data_file *file)
     if (!file->ended) {
         if (file->state == DATA_FILE_CLOSED && !list_empty(&file->waiting))
             data_file_open(file);
+    } else if (file->directory->hangs) {
+        list_remove(&file->node);
+        list_push_back(&file->directory->parked, &file->node);
     } else if (file->state == DATA_FILE_OPEN) {
         data_file_close(file);
     } else if (file->remove && file->exists) {
@@ -247,23 +279,32 @@ static void data_file_on_unlink(struct disk_op *op, int status)
 
 /* ---- names about to be removed ---- */
 
-static struct dying_name *dying_name_find(const struct store *store, const struct block_home *home)
+static struct dying_name *dying_name_find(const struct store *store, const struct block_home *home,
+                                          struct directory *directory)
 {
+    struct dying_key key = {*home, directory};
     struct dying_name *name;
 
-    HASH_FIND(hh, store->dying, home, sizeof *home, name);
+    HASH_FIND(hh, store->dying, &key, sizeof key, name);
     return name;
 }
 
-static void dying_name_drop(struct store *store, const struct block_home *home)
+static void dying_name_drop(const struct data_file *file)
 {
-    struct dying_name *name = dying_name_find(store, home);
-    struct list partitions, *node;
+    struct store *store = file->store;
+    struct dying_name *name = dying_name_find(store, &file->home, file->directory);
 
     if (--name->n_files > 0)
         return;
     HASH_DEL(store->dying, name);
     mem_free(name);
+    store_unblock(store);
+}
+
+void store_unblock(struct store *store)
+{
+    struct list partitions, *node;
+
     list_init(&partitions);
     list_splice_back(&partitions, &store->blocked);
     while ((node = list_pop_front(&partitions)) != NULL) {
@@ -276,12 +317,12 @@ static void dying_name_drop(struct store *store, const struct block_home *home)
 
 void data_file_doom(struct data_file *file)
 {
-    struct dying_name *name = dying_name_find(file->store, &file->home);
+    struct dying_name *name = dying_name_find(file->store, &file->home, file->directory);
 
     if (name == NULL) {
         name = mem_zalloc(sizeof *name);
-        name->home = file->home;
-        HASH_ADD(hh, file->store->dying, home, sizeof name->home, name);
+        name->key = (struct dying_key){file->home, file->directory};
+        HASH_ADD(hh, file->store->dying, key, sizeof name->key, name);
     }
     name->n_files++;
     file->dying = true;

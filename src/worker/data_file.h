@@ -1,10 +1,12 @@
-/* A partition's file in one directory, opened when somebody uses it and closed when too many are.
+/* One of a partition's files, opened when somebody uses it and closed when too many are.
  *
  *   CLOSED --somebody waits--> OPENING --> OPEN --idle and too many are open--> CLOSING --> CLOSED
  *     '--ended--> UNLINKING --> freed                '--ended--> CLOSING --> CLOSED
  *
  * data_file_use answers later, from the loop. When creating finds a file of the same name, that one
  * belongs to nobody (or the store would know it) and is removed first.
+ *
+ * In a directory that hangs nothing is started: uses fail with OVERHAND_E_IO, an end waits.
  *
  * Failing: an open that fails is told to all who wait; the next use tries again. A close that fails
  * is ignored: what must be safe was synced before. An unlink that fails is logged. */
@@ -22,16 +24,17 @@ struct data_file_use {
     data_file_use_cb ready;
     struct loop_task task;
     struct list node;
+    int status; /* of an answer that was known at once */
 };
 
 enum data_file_state { DATA_FILE_CLOSED, DATA_FILE_BUSY, DATA_FILE_OPEN };
 
 struct data_file {
-    struct list node; /* partition->files; in none once it was ended */
+    struct list node; /* partition->files; once ended directory->parked, or none */
     struct store *store;
     struct directory *directory;
     struct block_home home;
-    uint32_t shard; /* in its name */
+    uint32_t shard, number; /* in its name */
     struct disk_file disk_file;
     enum data_file_state state; /* BUSY: an operation of ours is under way */
     bool exists;                /* has a name in the directory */
@@ -49,16 +52,20 @@ struct data_file {
 };
 
 /* A file that does not exist yet. Owns: data_file_end frees it. */
-struct data_file *data_file_new(struct partition *partition, struct directory *directory);
-/* The partition's file in its present directory, made if need be. NULL: not yet, because a file of
- * its name, a former partition's, is still to be removed. */
+struct data_file *data_file_new(struct partition *partition, struct directory *directory,
+                                uint32_t number);
+/* The file for the partition's next run: the last one in its present directory, or one more when
+ * there is none or that is as large as a file may be. NULL: not yet, because a file of its name, a
+ * former partition's, is still to be removed. */
 struct data_file *data_file_of(struct partition *partition);
 
 /* Open the file if it is not and keep it open: `ready` runs once, later. With status 0 the caller
- * must call data_file_release. */
+ * must call data_file_release. status: 0, what opening said, OVERHAND_E_IO (the directory hangs). */
 void data_file_use(struct data_file *file, struct data_file_use *use, data_file_use_cb ready);
 /* Use no more. */
 void data_file_release(struct data_file *file);
+/* Its directory hangs no more: go on with its end. */
+void data_file_go_on(struct data_file *file);
 /* Close, remove when asked, free. Nobody may be using it. Counted in store->n_busy until done. */
 void data_file_end(struct data_file *file, bool remove);
 /* Its partition was unregistered: it will be removed, and until then nobody may create its name

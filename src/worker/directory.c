@@ -23,6 +23,8 @@ void directory_init(struct directory *directory, struct store *store, struct dis
     directory->dir = dir;
     for (unsigned i = 0; i < DIRECTORY_BUCKETS; i++)
         list_init(&directory->buckets[i]);
+    list_init(&directory->writes);
+    list_init(&directory->parked);
     rc = disk_space(store->disk, dir, &total_bytes, &directory->free_bytes);
     if (rc != 0)
         directory_set_state(directory, DIRECTORY_FAILED, rc);
@@ -223,4 +225,79 @@ bool directory_check_all(struct store *store)
         again |= directory->state == DIRECTORY_LOW || directory->state == DIRECTORY_FULL;
     }
     return again;
+}
+
+void store_directory(const struct store *store, unsigned i, struct store_directory_info *info)
+{
+    const struct directory *directory = &store->directories[i];
+
+    *info = (struct store_directory_info){.path = directory->dir->path};
+    if (directory->state == DIRECTORY_FAILED)
+        info->status = OVERHAND_E_IO;
+    else
+        info->status =
+            disk_space(store->disk, directory->dir, &info->total_bytes, &info->free_bytes);
+}
+
+/* ---- directories that hang ---- */
+
+static bool directory_is_overdue(const struct directory *directory)
+{
+    const struct store *store = directory->store;
+    uint64_t oldest_ns = disk_oldest_ns(store->disk, directory->dir);
+    uint64_t now_ns = loop_now_ns(store->loop);
+
+    return oldest_ns < now_ns && now_ns - oldest_ns >= store->options.disk_deadline_ms * 1000000;
+}
+
+static void directory_hang(struct directory *directory)
+{
+    struct store *store = directory->store;
+
+    log_error("worker/store",
+              "shard %u: directory %s hangs: an operation has not ended for %" PRIu64 " ms",
+              store->options.shard, directory->dir->path, store->options.disk_deadline_ms);
+    directory->hangs = true;
+    directory_set_state(directory, DIRECTORY_FAILED, OVERHAND_E_TIMEOUT);
+    flush_give_up(directory);
+    store_unblock(store);
+    store_seal_give_up(directory);
+    partition_read_give_up(directory); /* last: it calls back */
+}
+
+static void directory_go_on(struct directory *directory)
+{
+    struct list parked, *node;
+
+    log_warn("worker/store", "shard %u: directory %s hangs no more; it stays out of service",
+             directory->store->options.shard, directory->dir->path);
+    directory->hangs = false;
+    list_init(&parked);
+    list_splice_back(&parked, &directory->parked);
+    while ((node = list_pop_front(&parked)) != NULL)
+        data_file_go_on(container_of(node, struct data_file, node));
+}
+
+bool directory_watch_all(struct store *store)
+{
+    if (store->options.disk_deadline_ms == 0)
+        return false;
+    for (unsigned i = 0; i < store->n_directories; i++) {
+        struct directory *directory = &store->directories[i];
+        bool overdue = directory_is_overdue(directory);
+
+        if (overdue && !directory->hangs)
+            directory_hang(directory);
+        else if (!overdue && directory->hangs)
+            directory_go_on(directory);
+    }
+    return store->disk->n_in_flight > 0 || directory_any_hangs(store);
+}
+
+bool directory_any_hangs(const struct store *store)
+{
+    for (unsigned i = 0; i < store->n_directories; i++)
+        if (store->directories[i].hangs)
+            return true;
+    return false;
 }

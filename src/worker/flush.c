@@ -10,12 +10,15 @@
  *
  * Failing: the segment stays in memory as the partition's first, the directory leaves service
  * (directory_on_failure), and the partition waits for its turn in another one, or in the same when
- * it is back. */
+ * it is back. A write in a directory that hangs is given up: the same happens at once, and what is
+ * left of it, whatever its end, is only memory to be let go. If its bytes do reach the disk, a
+ * recovery finds them twice and leaves one out. */
 #include "core/mem.h"
 #include "worker/store_state.h"
 
 /* One run on its way to a file. */
 struct run_write {
+    struct list node; /* directory->writes */
     struct data_file_use use;
     struct disk_op op;
     struct partition *partition; /* held */
@@ -24,6 +27,7 @@ struct run_write {
     struct arena_chunk front; /* run header and index; behind them room for a small segment */
     struct run run;
     uint64_t file_bytes;
+    bool given_up; /* its directory hangs, the segment was left to others; we hold it */
 };
 
 static void run_write_start(struct partition *partition, struct data_file *file);
@@ -98,14 +102,15 @@ void flush_turn(struct store *store)
 static void run_write_start(struct partition *partition, struct data_file *file)
 {
     struct store *store = partition->store;
-    struct run_write *write = mem_alloc(sizeof *write);
+    struct run_write *write = mem_zalloc(sizeof *write);
 
     partition_hold(partition);
     write->partition = partition;
     write->segment = partition_write_start(partition);
     write->directory = partition->directory;
     write->run.file = file;
-    write->front.data = NULL;
+    list_init(&write->node);
+    list_push_back(&write->directory->writes, &write->node);
     file->sealed = false;
     store->n_writing++;
     store->n_busy++;
@@ -130,6 +135,10 @@ static void run_write_on_open(struct data_file_use *use, int status)
     struct iovec iov[SEGMENT_CHUNKS_MAX + 1];
     int n_iov;
 
+    if (status == 0 && write->given_up) {
+        data_file_release(file);
+        status = OVERHAND_E_IO;
+    }
     if (status != 0) {
         run_write_finish(write, status);
         return;
@@ -156,13 +165,26 @@ static void run_write_on_written(struct disk_op *op, int status)
     struct run_write *write = container_of(op, struct run_write, op);
     struct store *store = write->partition->store;
 
-    if (status == 0) {
+    if (status == 0 && !write->given_up) {
         write->run.file->write_offset += write->file_bytes;
         store->stats.written_bytes += write->file_bytes;
         directory_on_written(write->directory, write->file_bytes);
     }
     data_file_release(write->run.file);
     run_write_finish(write, status);
+}
+
+/* It counts no more: the partition may write again. `run` as for partition_write_finish. */
+static void run_write_end(struct run_write *write, const struct run *run)
+{
+    struct store *store = write->partition->store;
+
+    store->writing_bytes -= write->segment->capacity_bytes;
+    store->n_large_writing -= flush_is_large(store, write->segment->capacity_bytes);
+    store->n_writing--;
+    write->directory->n_writing--;
+    list_remove(&write->node);
+    partition_write_finish(write->partition, run);
 }
 
 static void run_write_finish(struct run_write *write, int status)
@@ -172,16 +194,29 @@ static void run_write_finish(struct run_write *write, int status)
 
     if (write->front.data != NULL)
         arena_free(write->segment->arena, write->segment->account, &write->front);
-    store->writing_bytes -= write->segment->capacity_bytes;
-    store->n_large_writing -= flush_is_large(store, write->segment->capacity_bytes);
-    store->n_writing--;
+    if (write->given_up) {
+        segment_drop(write->segment);
+    } else {
+        run_write_end(write, status == 0 ? &write->run : NULL);
+        if (status != 0)
+            directory_on_failure(write->directory, status);
+        directory_queue(partition);
+    }
     store->n_busy--;
-    write->directory->n_writing--;
-    partition_write_finish(partition, status == 0 ? &write->run : NULL);
-    if (status != 0)
-        directory_on_failure(write->directory, status);
-    directory_queue(partition);
     mem_free(write);
     store_kick(store);
     partition_drop(partition);
+}
+
+void flush_give_up(struct directory *directory)
+{
+    while (!list_empty(&directory->writes)) {
+        struct run_write *write = container_of(directory->writes.next, struct run_write, node);
+
+        segment_hold(write->segment);
+        write->given_up = true;
+        run_write_end(write, NULL);
+        directory_queue(write->partition);
+    }
+    store_kick(directory->store);
 }

@@ -85,8 +85,10 @@ static void greeting_on_closed(struct rpc_conn *conn, int status)
 static int greeting_check(struct worker *worker, const struct hello_peer *peer, char *text,
                           size_t size)
 {
+    bool brings_copies = peer->role == OVERHAND__WIRE__ROLE__ROLE_WORKER && peer->shard > 0 &&
+                         peer->app_uid != 0;
     bool is_app = peer->role == OVERHAND__WIRE__ROLE__ROLE_DRIVER ||
-                  peer->role == OVERHAND__WIRE__ROLE__ROLE_EXECUTOR;
+                  peer->role == OVERHAND__WIRE__ROLE__ROLE_EXECUTOR || brings_copies;
     unsigned n_connections = atomic_load(&worker->n_connections);
     int rc;
 
@@ -101,8 +103,11 @@ static int greeting_check(struct worker *worker, const struct hello_peer *peer, 
         return OVERHAND_E_INVALID;
     }
     if (!is_app && (peer->shard > 0 || peer->role != OVERHAND__WIRE__ROLE__ROLE_ADMIN)) {
-        snprintf(text, size, "role %s may not connect to shard %u of a worker",
-                 hello_role_name(peer->role), peer->shard);
+        snprintf(text, size, "role %s may not connect to shard %u of a worker%s",
+                 hello_role_name(peer->role), peer->shard,
+                 peer->role == OVERHAND__WIRE__ROLE__ROLE_WORKER
+                     ? ": workers bring copies of an application they name, to shards from 1 on"
+                     : "");
         return OVERHAND_E_DENIED;
     }
     if (!is_app)

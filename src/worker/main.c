@@ -124,7 +124,9 @@ static int daemon_set_up_shard(struct daemon_shard *shard)
                                      .memory_bytes = conf->memory_limit_bytes / conf->shards,
                                      .reserve_bytes = conf->disk_reserve_bytes,
                                      .run_bytes = conf->disk_run_bytes,
-                                     .writes_per_disk = conf->disk_writes_in_flight};
+                                     .writes_per_disk = conf->disk_writes_in_flight,
+                                     .partition_max_bytes = conf->partition_max_bytes,
+                                     .disk_deadline_ms = conf->disk_deadline_ms};
     options.flush_bytes = options.memory_bytes / 100 * conf->memory_flush_at_percent;
     rc = shard_new(&options, &worker->shards[shard->index]);
     store_stats(worker->shards[shard->index]->store, &stats);

@@ -3,8 +3,9 @@
  *
  * Blocks are appended to the open segment, the last one. A flush writes the first segment as a run;
  * only one write of a partition is under way at any time, so runs and segments stay in the order of
- * the sequence and files have no holes. A partition has one file at the most per directory: when a
- * directory leaves service, what is still in memory goes to a file elsewhere.
+ * the sequence and files have no holes. A partition has one file that grows: when that is as large
+ * as files may be, the next run begins another; when its directory leaves service, what is still
+ * in memory goes to a file elsewhere.
  *
  * Life: made by the first append, known to the store until it is unregistered or the store closes,
  * freed when the last hold is dropped (readers, the write under way). Its files go with it:

@@ -10,7 +10,9 @@
  * Looking through a long index for few wanted blocks takes several turns of the loop.
  *
  * Failing: a file that cannot be opened or read, or was lost, is OVERHAND_E_IO; a block that is not
- * what the index says or fails its checksum is OVERHAND_E_CHECKSUM. The step gives nothing then. */
+ * what the index says or fails its checksum is OVERHAND_E_CHECKSUM. The step gives nothing then. A
+ * step whose directory hangs is given up: it ends with OVERHAND_E_IO at once, and is freed when
+ * its last operation has ended. */
 #include <inttypes.h>
 
 #include "core/log.h"
@@ -46,7 +48,8 @@ struct read_piece {
 };
 
 struct read_step {
-    struct partition_read *read;
+    struct list node;                   /* store->loading */
+    struct partition_read *read;        /* NULL: given up */
     struct partition *partition;        /* held */
     const struct attempt_set *attempts; /* borrowed until done */
     size_t range;                       /* of attempts, that matched last */
@@ -77,6 +80,7 @@ void partition_read_start(struct partition_read *read, struct partition *partiti
 {
     struct read_step *step = mem_zalloc(sizeof *step);
 
+    list_init(&step->node);
     step->read = read;
     step->partition = partition;
     step->attempts = attempts;
@@ -288,6 +292,7 @@ static void read_step_load(struct read_step *step)
     for (uint32_t i = 0; i < n_spans; i++)
         len += read_span_bytes(step->spans[i]);
     arena_alloc(&partition->store->arena, &partition->shuffle->app->account, len, &step->buffer);
+    list_push_back(&partition->store->loading, &step->node);
     step->n_pending = n_spans;
     len = 0;
     for (uint32_t i = 0; i < n_spans; i++) {
@@ -317,7 +322,7 @@ static void read_span_on_open(struct data_file_use *use, int status)
 {
     struct read_span *span = container_of(use, struct read_span, use);
 
-    if (status == 0 && span->file->lost) {
+    if (status == 0 && (span->file->lost || span->step->read == NULL)) {
         data_file_release(span->file);
         status = OVERHAND_E_IO;
     }
@@ -375,6 +380,11 @@ static void read_step_on_loaded(struct read_step *step)
     struct partition_read *read = step->read;
     int rc = step->status;
 
+    list_remove(&step->node);
+    if (read == NULL) {
+        read_step_free(step);
+        return;
+    }
     for (int i = 0; rc == 0 && i < read->n_iov; i++) {
         const struct read_piece *piece = &step->pieces[i];
         const struct read_span *span = step->spans[piece->span];
@@ -405,6 +415,39 @@ static void read_step_finish(struct read_step *step, int status)
         stats->read_memory_bytes += read->len;
     }
     read->done(read, status);
+}
+
+static bool read_step_waits_for(const struct read_step *step, const struct directory *directory)
+{
+    for (uint32_t i = 0; i < step->n_spans; i++)
+        if (step->spans[i]->file->directory == directory)
+            return true;
+    return false;
+}
+
+void partition_read_give_up(struct directory *directory)
+{
+    struct list given_up, *node, *after;
+
+    list_init(&given_up);
+    list_for_each_safe(node, after, &directory->store->loading) {
+        if (!read_step_waits_for(container_of(node, struct read_step, node), directory))
+            continue;
+        list_remove(node);
+        list_push_back(&given_up, node);
+    }
+    while ((node = list_pop_front(&given_up)) != NULL) {
+        struct read_step *step = container_of(node, struct read_step, node);
+        struct partition_read *read = step->read;
+
+        step->read = NULL;
+        read->n_iov = 0;
+        read->len = 0;
+        read->end = false;
+        read->next_offset = step->offset;
+        read->backend = NULL;
+        read->done(read, OVERHAND_E_IO);
+    }
 }
 
 static void read_step_free(struct read_step *step)

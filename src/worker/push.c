@@ -1,18 +1,22 @@
 /* A push's steps:
  *
- *   header: counts, lengths, partition ids; incarnation; application leased; disks accept
+ *   header: counts, lengths, partition ids; incarnation; application leased; disks accept;
+ *       no partition full (push_check.c)
  *     -> memory for the body, or wait for it: the connection reads nothing meanwhile; after
  *        PUSH_PATIENCE_MS the answer is BUSY, so that a slow disk never looks like a dead worker
  *     -> body: each block's header and checksum, and the header's conditions again
+ *     -> with a replica: the body goes to that worker (peer.c) and stays ours until it answers
  *     -> append to every partition -> Status with the next credit
  *
- * Nothing is appended unless all blocks are right. Each failure is one ERROR reply that names
- * partition and reason, a line in the log (rate limited) and, when the peer is at fault, a
- * counter; the connection lives on. */
+ * Nothing is appended unless all blocks are right and the replica has them. Each failure is one
+ * ERROR reply that names partition and reason, a line in the log (rate limited) and, when the peer
+ * is at fault, a counter; the connection lives on. When it ends while a copy is under way nobody is
+ * answered and nothing appended: the writer sends it again. */
 #include "worker/push.h"
 
 #include "core/log.h"
 #include "core/mem.h"
+#include "worker/push_check.h"
 #include "worker/worker.h"
 
 enum { PUSH_PATIENCE_MS = 3000 }; /* well below the peers' progress deadlines */
@@ -23,90 +27,58 @@ struct push {
     Overhand__Wire__Push *header;
     uint8_t *body; /* store's; NULL while waiting */
     bool overdue;  /* it has waited long enough */
+    struct peer_push forward;
 };
 
 static void push_on_memory(struct store_wait *wait);
 static void push_on_impatience(struct loop_timer *timer);
+static void push_forward(struct push *push);
+static void push_on_forwarded(struct peer_push *forward, int status, const char *text);
+static void push_end(struct push *push, int rc, const char *text);
 
 /* ---- header ---- */
 
-/* The one exit of a push that is not taken. */
-static void push_refuse(const struct session *session, const struct frame *request, int code,
-                        const char *text)
+/* The one exit of a push that is not taken. `header`: NULL when it cannot be decoded. */
+static void push_refuse(const struct session *session, const struct frame *request,
+                        const Overhand__Wire__Push *header, int code, const char *text)
 {
+    Overhand__Wire__Status reply = OVERHAND__WIRE__STATUS__INIT;
+
     if (code == OVERHAND_E_PROTOCOL || code == OVERHAND_E_INVALID || code == OVERHAND_E_CHECKSUM ||
         code == OVERHAND_E_TOO_BIG)
         rpc_count_refused();
     if (shard_may_log(session->shard))
         log_warn("worker/push", "%s: app %016llx: push refused: %s", rpc_peer(session->conn),
                  (unsigned long long)session->peer.app_uid, text);
-    rpc_reply_error(session->conn, request, code, "%s", text);
+    reply.code = code;
+    reply.text = (char *)text;
+    if (code == OVERHAND_E_FULL) {
+        reply.partitions = mem_reallocarray(NULL, header->n_partitions, sizeof(uint32_t));
+        reply.n_partitions = push_full_partitions(session, header, reply.partitions);
+    }
+    rpc_reply_status(session->conn, request, &reply.base);
+    mem_free(reply.partitions);
 }
 
-/* What is wrong with the header by itself; what and where goes into `text`. */
-static int push_check(const Overhand__Wire__Push *header, const struct frame *request,
-                      size_t body_max, char text[LIMIT_TEXT_BYTES])
+/* Is there room for more of each partition? A copy is taken regardless: the primary decided. */
+static int push_check_full(const struct push *push, char text[LIMIT_TEXT_BYTES])
 {
-    uint64_t sum = 0;
-    int n = snprintf(text, LIMIT_TEXT_BYTES, "shuffle %u: ", header->shuffle_id);
-    char *why = text + n;
-    size_t size = LIMIT_TEXT_BYTES - (size_t)n;
+    const Overhand__Wire__Push *header = push->header;
+    const struct worker_options *worker = &push->session->shard->options.worker->options;
+    uint32_t *full;
+    size_t n_full;
 
-    if (header->n_partitions != header->n_lengths || header->n_partitions == 0) {
-        snprintf(why, size, "%zu partitions and %zu lengths", header->n_partitions,
-                 header->n_lengths);
-        return OVERHAND_E_PROTOCOL;
-    }
-    for (size_t i = 0; i < header->n_partitions; i++) {
-        sum += header->lengths[i];
-        if (header->lengths[i] < BLOCK_HEADER_BYTES) {
-            snprintf(why, size, "partition %u: length %u is less than a block's header",
-                     header->partitions[i], header->lengths[i]);
-            return OVERHAND_E_PROTOCOL;
-        }
-        if (header->partitions[i] >= LIMIT_PARTITIONS) {
-            snprintf(why, size, "partition id %u out of range, the limit is %d",
-                     header->partitions[i], LIMIT_PARTITIONS);
-            return OVERHAND_E_INVALID;
-        }
-    }
-    if (sum != request->body_length) {
-        snprintf(why, size, "lengths add up to %llu, the body has %u bytes",
-                 (unsigned long long)sum, request->body_length);
-        return OVERHAND_E_PROTOCOL;
-    }
-    if (sum > LIMIT_PUSH_BODY_BYTES && header->n_partitions > 1) {
-        snprintf(why, size, "only a single block may exceed the limit of a body");
-        return OVERHAND_E_TOO_BIG;
-    }
-    if (sum > body_max) {
-        snprintf(why, size,
-                 "a body of %llu bytes is more than this worker's memory allows (%zu): raise "
-                 "memory.limit",
-                 (unsigned long long)sum, body_max);
-        return OVERHAND_E_TOO_BIG;
-    }
-    return 0;
-}
-
-/* May this session push now? What is against it goes into `text`. */
-static int push_admit(const struct session *session, const Overhand__Wire__Push *header,
-                      char text[LIMIT_TEXT_BYTES])
-{
-    struct shard *shard = session->shard;
-    uint64_t incarnation = shard->options.worker->wire.incarnation;
-    int rc = apps_check(&shard->apps, session->peer.app_uid);
-
-    if (rc == 0 && header->incarnation != incarnation)
-        rc = OVERHAND_E_INCARNATION;
-    if (rc == 0)
-        rc = store_accepts(shard->store);
-    if (rc != 0)
+    if (header->accept_full || push_body_kind(push->session, header) == BODY_COPY)
+        return 0;
+    full = mem_reallocarray(NULL, header->n_partitions, sizeof *full);
+    n_full = push_full_partitions(push->session, header, full);
+    if (n_full > 0)
         snprintf(text, LIMIT_TEXT_BYTES,
-                 "shuffle %u partition %u: worker %s, incarnation %016llx: %s", header->shuffle_id,
-                 header->partitions[0], shard->options.worker->options.id,
-                 (unsigned long long)incarnation, overhand_strerror(rc));
-    return rc;
+                 "shuffle %u: worker %s has all it takes (partition.max_bytes) of %zu of %zu "
+                 "partitions, partition %u for one",
+                 header->shuffle_id, worker->id, n_full, header->n_partitions, full[0]);
+    mem_free(full);
+    return n_full > 0 ? OVERHAND_E_FULL : 0;
 }
 
 /* NULL: it was refused. */
@@ -119,9 +91,9 @@ static struct push *push_new(struct session *session, const struct rpc_frame *fr
     int rc = OVERHAND_E_PROTOCOL;
 
     if (header != NULL)
-        rc = push_check(header, &frame->prefix, store_body_max(session->shard->store), text);
+        rc = push_check(session, header, &frame->prefix, text);
     if (rc != 0) {
-        push_refuse(session, &frame->prefix, rc, text);
+        push_refuse(session, &frame->prefix, header, rc, text);
         if (header != NULL)
             overhand__wire__push__free_unpacked(header, NULL);
         return NULL;
@@ -137,6 +109,9 @@ int push_start(struct session *session, struct rpc_frame *frame)
 {
     struct store *store = session->shard->store;
     struct push *push = session->waiting;
+    uint64_t app_uid = session->peer.app_uid;
+    size_t len = frame->prefix.body_length;
+    enum store_body_kind kind;
     char text[LIMIT_TEXT_BYTES];
     int rc;
 
@@ -146,24 +121,27 @@ int push_start(struct session *session, struct rpc_frame *frame)
     if (push == NULL)
         return RPC_SKIP;
     rc = push_admit(session, push->header, text);
+    if (rc == 0)
+        rc = push_check_full(push, text);
+    if (rc == 0) {
+        kind = push_body_kind(session, push->header);
+        push->body = store_body_alloc(store, app_uid, kind, len);
+        if (push->body == NULL && !push->overdue) {
+            session->waiting = push;
+            store_wait_start(store, &session->wait, app_uid, kind, len, push_on_memory);
+            loop_timer_start(&session->patience, PUSH_PATIENCE_MS);
+            return RPC_WAIT;
+        }
+        if (push->body == NULL) {
+            rc = OVERHAND_E_BUSY;
+            snprintf(text, sizeof text, "%s",
+                     "no memory for a while: the disks are slower than the pushes; send it again");
+        }
+    }
     if (rc != 0) {
-        push_refuse(session, &push->request, rc, text);
+        push_refuse(session, &push->request, push->header, rc, text);
         push_drop(push);
         return RPC_SKIP;
-    }
-    push->body = store_body_alloc(store, session->peer.app_uid, frame->prefix.body_length);
-    if (push->body == NULL && push->overdue) {
-        push_refuse(session, &push->request, OVERHAND_E_BUSY,
-                    "no memory for a while: the disks are slower than the pushes; send it again");
-        push_drop(push);
-        return RPC_SKIP;
-    }
-    if (push->body == NULL) {
-        session->waiting = push;
-        store_wait_start(store, &session->wait, session->peer.app_uid, frame->prefix.body_length,
-                         push_on_memory);
-        loop_timer_start(&session->patience, PUSH_PATIENCE_MS);
-        return RPC_WAIT;
     }
     frame->body = push->body;
     frame->owner = push;
@@ -243,19 +221,17 @@ static int push_verify(const struct push *push, char text[LIMIT_TEXT_BYTES])
     return 0;
 }
 
+/* Append all of it; push_admit has just said yes. */
 static int push_append(const struct push *push, char text[LIMIT_TEXT_BYTES])
 {
     const struct session *session = push->session;
     const Overhand__Wire__Push *header = push->header;
     const uint8_t *data = push->body;
-    int rc = push_admit(session, header, text); /* again: the body took its time */
 
-    if (rc != 0)
-        return rc;
     for (size_t i = 0; i < header->n_partitions; i++) {
         struct block_home home = {session->peer.app_uid, header->shuffle_id, header->partitions[i]};
+        int rc = store_append(session->shard->store, &home, data, header->lengths[i]);
 
-        rc = store_append(session->shard->store, &home, data, header->lengths[i]);
         if (rc != 0) {
             snprintf(text, LIMIT_TEXT_BYTES, "shuffle %u partition %u: %s", home.shuffle_id,
                      home.partition, overhand_strerror(rc));
@@ -268,18 +244,70 @@ static int push_append(const struct push *push, char text[LIMIT_TEXT_BYTES])
 
 void push_finish(struct push *push)
 {
-    struct session *session = push->session;
-    Overhand__Wire__Status reply = OVERHAND__WIRE__STATUS__INIT;
     char text[LIMIT_TEXT_BYTES];
     int rc = push_verify(push, text);
 
     if (rc == 0)
-        rc = push_append(push, text);
+        rc = push_admit(push->session, push->header, text); /* again: the body took its time */
+    if (rc != 0)
+        push_end(push, rc, text);
+    else if (push->header->replica != NULL)
+        push_forward(push);
+    else
+        push_end(push, push_append(push, text), text);
+}
+
+/* ---- the other copy ---- */
+
+static void push_forward(struct push *push)
+{
+    struct session *session = push->session;
+    int rc = peer_push_start(&session->shard->peers, &push->forward, &session->peer, push->header,
+                             push->body, push->request.body_length, push_on_forwarded);
+
+    if (rc != 0)
+        push_end(push, rc, "too many connections to other workers just now; send it again");
+    else
+        session->n_forwards++;
+}
+
+static void push_on_forwarded(struct peer_push *forward, int status, const char *text)
+{
+    struct push *push = container_of(forward, struct push, forward);
+    struct session *session = push->session;
+    char why[LIMIT_TEXT_BYTES];
+    int rc;
+
+    session->n_forwards--;
+    if (session->conn == NULL) {
+        push_drop(push);
+        session_step(session);
+        return;
+    }
+    rc = push_admit(session, push->header, why); /* we may be why it did not go well */
+    if (rc == 0 && status != 0)
+        push_end(push, status, text);
+    else if (rc == 0)
+        push_end(push, push_append(push, why), why);
+    else
+        push_end(push, rc, why);
+    session_step(session);
+}
+
+/* ---- the end ---- */
+
+/* The one exit of a push whose body is here. */
+static void push_end(struct push *push, int rc, const char *text)
+{
+    struct session *session = push->session;
+    Overhand__Wire__Status reply = OVERHAND__WIRE__STATUS__INIT;
+
     if (rc == 0) {
         reply.credit = store_credit(session->shard->store, session->peer.app_uid);
+        reply.replica_incarnation = push->forward.incarnation;
         rpc_reply(session->conn, &push->request, &reply.base);
     } else {
-        push_refuse(session, &push->request, rc, text);
+        push_refuse(session, &push->request, push->header, rc, text);
     }
     push_drop(push);
 }

@@ -2,7 +2,7 @@
  *
  *   open (adopt, HelloReply) -> requests, each looked up in one table
  *     -> the peer leaves, or session_close -> connection gone
- *     -> the last read under way is done -> freed
+ *     -> the last read and the last second copy under way are done -> freed
  *
  * A request that the table does not grant to the role is answered DENIED and counted; the
  * connection lives on. */
@@ -65,7 +65,7 @@ void session_close(struct session *session)
     struct open_stream *stream, *after;
 
     session->closing = true;
-    session->last_words = session->streams != NULL;
+    session->last_words = session->streams != NULL || session->n_forwards > 0;
     HASH_ITER(hh, session->streams, stream, after)
         open_stream_end(stream, OVERHAND_E_DRAINING, "the worker is shutting down");
     session_step(session);
@@ -75,7 +75,7 @@ void session_step(struct session *session)
 {
     struct shard *shard = session->shard;
 
-    if (session->n_streams > 0)
+    if (session->n_streams > 0 || session->n_forwards > 0)
         return;
     if (session->conn != NULL) {
         if (session->last_words)
@@ -86,7 +86,7 @@ void session_step(struct session *session)
     }
     list_remove(&session->node);
     mem_free(session);
-    shard_on_session_gone(shard);
+    shard_step(shard);
 }
 
 static void session_on_closed(struct rpc_conn *conn, int status)
@@ -149,7 +149,7 @@ static const struct session_request {
     unsigned roles;
     void (*handle)(struct session *session, const struct frame *request, ProtobufCMessage *message);
 } session_requests[FRAME_TYPE_END] = {
-    [FRAME_PUSH] = {&overhand__wire__push__descriptor, ROLE(EXECUTOR) | ROLE(DRIVER),
+    [FRAME_PUSH] = {&overhand__wire__push__descriptor, ROLE(EXECUTOR) | ROLE(DRIVER) | ROLE(WORKER),
                     session_on_empty_push},
     [FRAME_OPEN] = {&overhand__wire__open__descriptor, ROLE(EXECUTOR) | ROLE(DRIVER),
                     session_on_open},

@@ -2,7 +2,8 @@
  *
  *   new (recovers files) -> adopt ... sessions push and read
  *     -> seal: the store writes all, pushes are refused
- *     -> close: sessions finish the frames under way and end -> store_close -> freed
+ *     -> close: connections to other workers end, sessions finish the frames under way and end
+ *     -> store_close -> freed
  *
  * A connection that cannot be adopted is closed and logged. Errors of sealing are the caller's to
  * report. */
@@ -28,10 +29,13 @@ int shard_new(const struct shard_options *options, struct shard **result)
                                   .flush_bytes = options->flush_bytes,
                                   .run_bytes = options->run_bytes,
                                   .writes_per_disk = options->writes_per_disk,
-                                  .reserve_bytes = options->reserve_bytes};
+                                  .reserve_bytes = options->reserve_bytes,
+                                  .partition_max_bytes = options->partition_max_bytes,
+                                  .disk_deadline_ms = options->disk_deadline_ms};
 
     shard->options = *options;
     apps_init(&shard->apps);
+    peers_init(&shard->peers, shard);
     list_init(&shard->sessions);
     shard->store = store_new(&store);
     *result = shard;
@@ -71,14 +75,16 @@ void shard_close(struct shard *shard, shard_close_cb closed, void *arg)
     ASSERT(shard->closed == NULL);
     shard->closed = closed;
     shard->closed_arg = arg;
+    peers_close(&shard->peers); /* ends the pushes that sessions would wait for */
     list_for_each_safe(node, after, &shard->sessions)
         session_close(container_of(node, struct session, node));
-    shard_on_session_gone(shard);
+    shard_step(shard);
 }
 
-void shard_on_session_gone(struct shard *shard)
+void shard_step(struct shard *shard)
 {
-    if (shard->closed == NULL || shard->store_closing || !list_empty(&shard->sessions))
+    if (shard->closed == NULL || shard->store_closing || !list_empty(&shard->sessions) ||
+        !peers_idle(&shard->peers))
         return;
     shard->store_closing = true;
     store_close(shard->store, shard_on_store_closed, shard);

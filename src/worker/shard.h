@@ -6,6 +6,7 @@
 #include "net/hello.h"
 #include "net/net.h"
 #include "worker/apps.h"
+#include "worker/peer.h"
 #include "worker/store.h"
 
 struct worker;
@@ -20,6 +21,8 @@ struct shard_options {
     unsigned n_dirs;
     uint64_t memory_bytes, flush_bytes, reserve_bytes;
     uint32_t run_bytes, writes_per_disk;
+    uint64_t partition_max_bytes; /* as in struct store_options */
+    uint64_t disk_deadline_ms;    /* likewise */
 };
 
 enum { SHARD_LOG_LINES_MAX = 10, SHARD_LOG_WINDOW_MS = 10000 };
@@ -30,6 +33,7 @@ struct shard {
     struct shard_options options;
     struct store *store; /* owned */
     struct apps apps;
+    struct peers peers;
     struct list sessions;
     shard_close_cb closed; /* set: closing */
     void *closed_arg;
@@ -60,8 +64,8 @@ void shard_seal(struct shard *shard, store_cb done, void *arg);
 /* End streams and connections when the frames under way are out, then the store; frees the shard,
  * then calls back. */
 void shard_close(struct shard *shard, shard_close_cb closed, void *arg);
-/* A session ended; for session.c. */
-void shard_on_session_gone(struct shard *shard);
+/* Something that shard_close may wait for is gone; for session.c and peer.c. */
+void shard_step(struct shard *shard);
 /* May one more line about a refused frame be logged? At most SHARD_LOG_LINES_MAX in a window; says
  * how many were kept back. */
 bool shard_may_log(struct shard *shard);

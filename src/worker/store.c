@@ -39,6 +39,8 @@ struct store *store_new(const struct store_options *options)
     list_init(&store->blocked);
     list_init(&store->idle_files);
     list_init(&store->seal_files);
+    list_init(&store->seals);
+    list_init(&store->loading);
     store->n_directories = options->n_dirs;
     store->directories = mem_zalloc(options->n_dirs * sizeof *store->directories);
     for (unsigned i = 0; i < options->n_dirs; i++)
@@ -66,14 +68,16 @@ static void store_on_turn(struct loop_task *task)
 
 void store_tick_start(struct store *store)
 {
-    if (store->closed == NULL && !loop_timer_running(&store->tick))
+    if ((store->closed == NULL || directory_any_hangs(store)) && !loop_timer_running(&store->tick))
         loop_timer_start(&store->tick, STORE_TICK_MS);
 }
 
 static void store_on_tick(struct loop_timer *timer)
 {
     struct store *store = container_of(timer, struct store, tick);
-    bool again = directory_check_all(store);
+    bool again = directory_watch_all(store);
+
+    again |= directory_check_all(store);
 
     if (store->tick_allocs == store->arena.n_allocs)
         arena_trim(&store->arena, 0); /* nobody wanted memory for a second */
@@ -298,6 +302,14 @@ int store_accepts(struct store *store)
     if (store->seal_state != SEAL_NONE || store->closed != NULL)
         return OVERHAND_E_DRAINING;
     return directory_accepts(store);
+}
+
+bool store_is_full(struct store *store, const struct block_home *home)
+{
+    const struct partition *partition = store_find(store, home);
+    uint64_t max_bytes = store->options.partition_max_bytes;
+
+    return partition != NULL && max_bytes > 0 && partition->bytes >= max_bytes;
 }
 
 int store_append(struct store *store, const struct block_home *home, const uint8_t *blocks,

@@ -36,6 +36,9 @@ struct store_options {
     uint32_t writes_per_disk; /* runs in flight per directory */
     uint64_t reserve_bytes;   /* a directory with less free space takes no new data */
     uint32_t open_files;      /* idle ones are closed above this number; 0: 256 */
+    /* A partition with as many bytes is full, a file with as many is followed by another; 0: none */
+    uint64_t partition_max_bytes;
+    uint64_t disk_deadline_ms; /* an operation that takes longer: the directory hangs; 0: none */
 };
 
 typedef void (*store_cb)(void *arg, int status);
@@ -58,26 +61,38 @@ void store_close(struct store *store, store_cb done, void *arg);
 
 /* ---- memory ---- */
 
+/* What becomes of a body. Two workers that forward to each other must not wait for each other's
+ * memory: so copies may take the part of memory that is kept for them and come first, and what is
+ * forwarded never fills more than half. */
+enum store_body_kind {
+    BODY_PLAIN,
+    BODY_FORWARDED, /* freed only when another worker has answered */
+    BODY_COPY,      /* comes from another worker */
+};
+
 /* Waits for memory; embedded, zeroed before its first use, alive until ready ran or
  * store_wait_cancel. */
 struct store_wait {
     struct list node;
     uint64_t app_uid;
+    enum store_body_kind kind;
     size_t len;
     void (*ready)(struct store_wait *wait);
     struct store_app *app; /* held while waiting; else NULL */
 };
 
 /* The largest body that can ever be had: a longer one must be refused, not waited for. */
-size_t store_body_max(const struct store *store);
+size_t store_body_max(const struct store *store, enum store_body_kind kind);
 /* Memory for a body of `len` bytes, enough besides for appending its blocks. NULL when memory is
  * short now: use store_wait_start. Owns: the caller, store_body_free. */
-void *store_body_alloc(struct store *store, uint64_t app_uid, size_t len);
+void *store_body_alloc(struct store *store, uint64_t app_uid, enum store_body_kind kind,
+                       size_t len);
 /* Give it back. */
 void store_body_free(struct store *store, uint64_t app_uid, void *body, size_t len);
-/* Call ready when store_body_alloc(app_uid, len) may succeed, or store_accepts has begun to refuse:
- * smallest users first, never starving one for ever. */
-void store_wait_start(struct store *store, struct store_wait *wait, uint64_t app_uid, size_t len,
+/* Call ready when store_body_alloc(app_uid, kind, len) may succeed, or store_accepts has begun to
+ * refuse: copies first, then smallest users, never starving one for ever. */
+void store_wait_start(struct store *store, struct store_wait *wait, uint64_t app_uid,
+                      enum store_body_kind kind, size_t len,
                       void (*ready)(struct store_wait *wait));
 /* No call. Nothing happens when it is not waiting. */
 void store_wait_cancel(struct store_wait *wait);
@@ -90,6 +105,8 @@ uint64_t store_credit(struct store *store, uint64_t app_uid);
 /* May new data be appended? Returns: 0, OVERHAND_E_NO_SPACE, OVERHAND_E_IO (every directory is out
  * of service), OVERHAND_E_DRAINING. */
 MUST_CHECK int store_accepts(struct store *store);
+/* Has the partition as many bytes as it may have here? */
+bool store_is_full(struct store *store, const struct block_home *home);
 /* Append whole, verified blocks that lie in a body of store_body_alloc; copies them, creating the
  * partition if need be. Call store_accepts first in the same turn: then it cannot fail, but for
  * OVERHAND_E_IO when this partition's own file failed. */
@@ -185,6 +202,15 @@ void store_each_partition(struct store *store, uint64_t app_uid, bool one_shuffl
                           uint32_t shuffle_id,
                           bool (*visit)(void *arg, const struct store_partition_info *info),
                           void *arg);
+/* One of the store's directories. */
+struct store_directory_info {
+    const char *path; /* borrowed */
+    uint64_t total_bytes, free_bytes;
+    int status; /* 0: in service, or short of space; else why not, and the sizes are 0 */
+};
+/* Look at directory i < options.n_dirs; one that is out of service is not touched. May block
+ * shortly. */
+void store_directory(const struct store *store, unsigned i, struct store_directory_info *info);
 /* Visit a partition's blocks in their order until `visit` returns false. */
 void partition_each_block(struct partition *partition,
                           bool (*visit)(void *arg, const struct store_block_info *info), void *arg);

@@ -15,11 +15,13 @@ enum { SEAL_FILES_MAX = 16 }; /* footers under way at once */
 
 /* The footer and sync of one file. */
 struct file_seal {
+    struct list node; /* store->seals */
     struct data_file_use use;
     struct disk_op op;
     struct data_file *file;
     struct partition *partition; /* held */
     struct arena_chunk footer;
+    bool given_up; /* its directory hangs, the seal went on without it */
 };
 
 static void file_seal_start(struct store *store, struct data_file *file);
@@ -43,7 +45,8 @@ void store_close(struct store *store, store_cb done, void *arg)
     ASSERT(store->closed == NULL);
     store->closed = done;
     store->closed_arg = arg;
-    loop_timer_stop(&store->tick);
+    if (!directory_any_hangs(store))
+        loop_timer_stop(&store->tick);
     store_kick(store);
 }
 
@@ -109,6 +112,8 @@ static void file_seal_start(struct store *store, struct data_file *file)
     seal->file = file;
     seal->partition = store_find(store, &file->home);
     partition_hold(seal->partition);
+    list_init(&seal->node);
+    list_push_back(&store->seals, &seal->node);
     store->n_sealing++;
     store->n_busy++;
     data_file_use(file, &seal->use, file_seal_on_open);
@@ -118,6 +123,10 @@ static void file_seal_on_open(struct data_file_use *use, int status)
 {
     struct file_seal *seal = container_of(use, struct file_seal, use);
 
+    if (status == 0 && seal->given_up) {
+        data_file_release(seal->file);
+        status = OVERHAND_E_IO;
+    }
     if (status != 0)
         file_seal_finish(seal, status);
     else if (seal->file->n_runs <= FOOTER_RUNS_MAX)
@@ -147,7 +156,7 @@ static void file_seal_write(struct file_seal *seal)
     struct data_file *file = seal->file;
     struct store *store = file->store;
     struct store_app *app = seal->partition->shuffle->app;
-    struct partition_file_id id = {file->home, file->shard};
+    struct partition_file_id id = {file->home, file->shard, file->number};
     struct run_place *places = mem_reallocarray(NULL, file->n_runs, sizeof *places);
     uint32_t n_places = file_seal_places(seal, places);
     size_t len = footer_bytes(n_places, app->app_id);
@@ -165,7 +174,7 @@ static void file_seal_on_written(struct disk_op *op, int status)
 {
     struct file_seal *seal = container_of(op, struct file_seal, op);
 
-    if (status == 0) {
+    if (status == 0 && !seal->given_up) {
         disk_sync(seal->file->store->disk, &seal->op, &seal->file->disk_file, file_seal_on_synced);
         return;
     }
@@ -178,7 +187,7 @@ static void file_seal_on_synced(struct disk_op *op, int status)
     struct file_seal *seal = container_of(op, struct file_seal, op);
 
     if (status == 0) {
-        seal->file->sealed = true;
+        seal->file->sealed = !seal->given_up;
     } else {
         seal->file->lost = true;
         seal->partition->failed = true;
@@ -187,19 +196,45 @@ static void file_seal_on_synced(struct disk_op *op, int status)
     file_seal_finish(seal, status);
 }
 
-static void file_seal_finish(struct file_seal *seal, int status)
+/* The seal counts it no more. */
+static void file_seal_end(struct file_seal *seal, int status)
 {
     struct data_file *file = seal->file;
     struct store *store = file->store;
 
-    if (status != 0) {
-        log_error("worker/store", "cannot seal %s/%s: %s", file->directory->dir->path,
-                  file->disk_file.name, overhand_strerror(status));
-        store_seal_note(store, status);
+    list_remove(&seal->node);
+    store->n_sealing--;
+    if (status == 0)
+        return;
+    log_error("worker/store", "cannot seal %s/%s: %s", file->directory->dir->path,
+              file->disk_file.name, overhand_strerror(status));
+    store_seal_note(store, status);
+}
+
+void store_seal_give_up(struct directory *directory)
+{
+    struct store *store = directory->store;
+    struct list *node, *after;
+
+    list_for_each_safe(node, after, &store->seals) {
+        struct file_seal *seal = container_of(node, struct file_seal, node);
+
+        if (seal->file->directory != directory)
+            continue;
+        seal->given_up = true;
+        file_seal_end(seal, OVERHAND_E_IO);
     }
+    store_kick(store);
+}
+
+static void file_seal_finish(struct file_seal *seal, int status)
+{
+    struct store *store = seal->file->store;
+
+    if (!seal->given_up)
+        file_seal_end(seal, status);
     if (seal->footer.data != NULL)
         arena_free(&store->arena, &seal->partition->shuffle->app->account, &seal->footer);
-    store->n_sealing--;
     store->n_busy--;
     store_kick(store);
     partition_drop(seal->partition);

@@ -6,7 +6,12 @@
  *
  * Who waits is served in the order of what its application uses, the smallest first. An application
  * that was passed over STARVING times comes before all others, and nobody else gets any memory
- * until it had some: so a large body gets its turn when what is in use has drained. */
+ * until it had some: so a large body gets its turn when what is in use has drained.
+ *
+ * Copies that other workers bring come before all of these, and 1/COPY_SHARE of memory is theirs
+ * alone. What waits for another worker's answer never fills more than half of memory, and all else
+ * is let go when the disk did its work: so a copy always gets its memory, and of two workers that
+ * forward to each other neither waits for the other. */
 #include "core/mem.h"
 #include "worker/store_state.h"
 
@@ -14,6 +19,7 @@ enum {
     STARVING = 64,
     CREDIT_MIN_BYTES = 64 << 10,
     CREDIT_MAX_BYTES = 16 << 20,
+    COPY_SHARE = 8,    /* this part of memory only copies may use */
     CREDIT_SHARE = 16, /* one connection may ask for this part of what is free */
 };
 
@@ -22,7 +28,8 @@ struct body {
     struct arena_chunk chunk;
     struct store_app *app; /* held */
     size_t len;
-    uint64_t unused[4]; /* makes the body's own bytes begin at a multiple of 64 */
+    uint64_t kind;      /* enum store_body_kind */
+    uint64_t unused[3]; /* makes the body's own bytes begin at a multiple of 64 */
 };
 
 _Static_assert(sizeof(struct body) == 64, "bodies begin at a cache line");
@@ -32,9 +39,26 @@ static uint64_t body_need(size_t len)
     return (uint64_t)arena_size(sizeof(struct body) + len) + len;
 }
 
-size_t store_body_max(const struct store *store)
+/* How much of memory bodies of a kind may use, with everything else. */
+static uint64_t body_limit_bytes(const struct store *store, enum store_body_kind kind)
 {
     uint64_t limit_bytes = store->arena.limit_bytes;
+
+    return kind == BODY_COPY ? limit_bytes : limit_bytes - limit_bytes / COPY_SHARE;
+}
+
+/* May `bytes` more be used for bodies of this kind? */
+static bool body_fits(const struct store *store, enum store_body_kind kind, uint64_t bytes)
+{
+    if (kind == BODY_FORWARDED && store->forwarded_bytes + bytes > store->arena.limit_bytes / 2)
+        return false;
+    return store->arena.used_bytes + bytes <= body_limit_bytes(store, kind);
+}
+
+size_t store_body_max(const struct store *store, enum store_body_kind kind)
+{
+    uint64_t limit_bytes = kind == BODY_FORWARDED ? store->arena.limit_bytes / 2
+                                                  : body_limit_bytes(store, kind);
 
     if (limit_bytes < 2 * ARENA_CHUNK_MAX)
         return limit_bytes / 4; /* rounding up to a chunk may double it */
@@ -62,21 +86,25 @@ static void store_memory_pass(struct store *store, const struct store_app *serve
     }
 }
 
-void *store_body_alloc(struct store *store, uint64_t app_uid, size_t len)
+void *store_body_alloc(struct store *store, uint64_t app_uid, enum store_body_kind kind, size_t len)
 {
     struct store_app *app;
     struct arena_chunk chunk;
     struct body *body;
 
-    if (len > store_body_max(store) || !arena_fits(&store->arena, body_need(len)))
+    if (len > store_body_max(store, kind) || !body_fits(store, kind, body_need(len)))
         return NULL;
     app = store_app_hold(store, app_uid);
-    if (store->n_starving > 0 && app->n_passed < STARVING) {
+    if (kind != BODY_COPY && store->n_starving > 0 && app->n_passed < STARVING) {
         store_app_drop(app);
         return NULL;
     }
-    store_app_set_passed(app, 0);
-    store_memory_pass(store, app);
+    if (kind != BODY_COPY) {
+        store_app_set_passed(app, 0);
+        store_memory_pass(store, app);
+    }
+    if (kind == BODY_FORWARDED)
+        store->forwarded_bytes += body_need(len);
     arena_alloc(&store->arena, &app->account, sizeof *body + len, &chunk);
     arena_charge(&store->arena, &app->account, len);
     store->n_bodies++;
@@ -84,6 +112,7 @@ void *store_body_alloc(struct store *store, uint64_t app_uid, size_t len)
     body->chunk = chunk;
     body->app = app;
     body->len = len;
+    body->kind = kind;
     return body + 1;
 }
 
@@ -94,6 +123,8 @@ void store_body_free(struct store *store, uint64_t app_uid, void *body, size_t l
     struct arena_chunk chunk = head->chunk;
 
     ASSERT(app->app_uid == app_uid && head->len == len);
+    if (head->kind == BODY_FORWARDED)
+        store->forwarded_bytes -= body_need(len);
     arena_uncharge(&store->arena, &app->account, len);
     arena_free(&store->arena, &app->account, &chunk);
     store->n_bodies--;
@@ -103,11 +134,12 @@ void store_body_free(struct store *store, uint64_t app_uid, void *body, size_t l
 
 /* ---- waiting ---- */
 
-void store_wait_start(struct store *store, struct store_wait *wait, uint64_t app_uid, size_t len,
-                      void (*ready)(struct store_wait *wait))
+void store_wait_start(struct store *store, struct store_wait *wait, uint64_t app_uid,
+                      enum store_body_kind kind, size_t len, void (*ready)(struct store_wait *wait))
 {
     ASSERT(wait->app == NULL);
     wait->app_uid = app_uid;
+    wait->kind = kind;
     wait->len = len;
     wait->ready = ready;
     wait->app = store_app_hold(store, app_uid);
@@ -139,7 +171,20 @@ void store_wait_cancel(struct store_wait *wait)
     store_wait_end(wait);
 }
 
-/* Who is next: one who starves, else the smallest user; the first come among equals. */
+/* Does `wait` come before `other`? */
+static bool store_wait_precedes(const struct store_wait *wait, const struct store_wait *other)
+{
+    bool starves = wait->app->n_passed >= STARVING,
+         other_starves = other->app->n_passed >= STARVING;
+
+    if ((wait->kind == BODY_COPY) != (other->kind == BODY_COPY))
+        return wait->kind == BODY_COPY;
+    if (starves != other_starves)
+        return starves;
+    return !starves && wait->app->account.used_bytes < other->app->account.used_bytes;
+}
+
+/* Who is next: a copy, one who starves, the smallest user; the first come among equals. */
 static struct store_wait *store_wait_next(const struct store *store)
 {
     struct store_wait *next = NULL;
@@ -148,9 +193,7 @@ static struct store_wait *store_wait_next(const struct store *store)
     list_for_each(node, &store->waiting) {
         struct store_wait *wait = container_of(node, struct store_wait, node);
 
-        if (wait->app->n_passed >= STARVING)
-            return wait;
-        if (next == NULL || wait->app->account.used_bytes < next->app->account.used_bytes)
+        if (next == NULL || store_wait_precedes(wait, next))
             next = wait;
     }
     return next;
@@ -159,12 +202,13 @@ static struct store_wait *store_wait_next(const struct store *store)
 uint64_t store_memory_lacking(const struct store *store)
 {
     const struct store_wait *next = store_wait_next(store);
-    uint64_t wanted_bytes;
+    uint64_t wanted_bytes, limit_bytes;
 
     if (next == NULL)
         return 0;
     wanted_bytes = store->arena.used_bytes + body_need(next->len);
-    return wanted_bytes > store->arena.limit_bytes ? wanted_bytes - store->arena.limit_bytes : 0;
+    limit_bytes = body_limit_bytes(store, next->kind);
+    return wanted_bytes > limit_bytes ? wanted_bytes - limit_bytes : 0;
 }
 
 void store_memory_turn(struct store *store)
@@ -176,7 +220,7 @@ void store_memory_turn(struct store *store)
     while ((wait = store_wait_next(store)) != NULL) {
         uint64_t need_bytes = body_need(wait->len);
 
-        if (!refusing && !arena_fits(&store->arena, promised_bytes + need_bytes))
+        if (!refusing && !body_fits(store, wait->kind, promised_bytes + need_bytes))
             break;
         promised_bytes += need_bytes;
         store_wait_end(wait);

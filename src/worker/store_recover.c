@@ -4,7 +4,7 @@
  *   partition, over all directories -> their runs in the order of the sequence -> the partition, as
  *   it was, its memory empty
  *
- * New runs go behind a file's last whole one. A run that overlaps one we have is left out: a write
+ * New runs go behind the last whole one of a directory's last file. A run that overlaps one we have is left out: a write
  * that failed in one directory and was repeated in another may have left it. Missing runs stay
  * missing; readers notice that by the blocks' sequence numbers. Block checksums are checked by
  * whoever reads.
@@ -146,7 +146,7 @@ static struct data_file *recovery_file(struct partition *partition, struct found
 
     if (file != NULL)
         return file;
-    file = data_file_new(partition, found->directory);
+    file = data_file_new(partition, found->directory, found->id.number);
     file->shard = found->id.shard;
     snprintf(file->disk_file.name, sizeof file->disk_file.name, "%s", found->name);
     file->exists = true;

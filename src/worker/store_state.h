@@ -45,10 +45,14 @@ struct store_shuffle {
     uint64_t bytes, memory_bytes;    /* of its partitions */
 };
 
-/* A name in a directory that is about to be removed. */
+/* Names in a directory that are about to be removed. */
+struct dying_key {
+    struct block_home home;
+    struct directory *directory;
+};
 struct dying_name {
     UT_hash_handle hh;
-    struct block_home home;
+    struct dying_key key;
     unsigned n_files;
 };
 
@@ -69,7 +73,8 @@ struct store {
 
     struct list waiting; /* store_waits, first come first */
     unsigned n_bodies;
-    unsigned n_starving; /* applications passed over too often */
+    uint64_t forwarded_bytes; /* memory of bodies of that kind */
+    unsigned n_starving;      /* applications passed over too often */
 
     struct list blocked; /* partitions, see PARTITION_BLOCKED */
     struct dying_name *dying;
@@ -83,7 +88,9 @@ struct store {
 
     enum store_seal_state seal_state;
     struct list seal_files;
+    struct list seals; /* under way, but those given up */
     unsigned n_sealing;
+    struct list loading; /* reads that wait for disks, but those given up */
     int seal_status;
     store_cb sealed, closed;
     void *sealed_arg, *closed_arg;
@@ -119,6 +126,14 @@ uint64_t store_memory_lacking(const struct store *store);
 void store_memory_turn(struct store *store);
 /* Start as many writes as memory pressure, or the seal, asks for. */
 void flush_turn(struct store *store);
+/* A directory hangs: its writes under way do not count any more. */
+void flush_give_up(struct directory *directory);
+/* The same for footers: their seal fails. */
+void store_seal_give_up(struct directory *directory);
+/* The same for reads: they end with OVERHAND_E_IO. Calls back. */
+void partition_read_give_up(struct directory *directory);
+/* Partitions that wait for a name look again. */
+void store_unblock(struct store *store);
 /* Move seal and close on. May free the store: the last thing to call. */
 void store_end_turn(struct store *store);
 

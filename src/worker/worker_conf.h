@@ -24,6 +24,8 @@ struct worker_conf {
     uint64_t disk_reserve_bytes;
     uint64_t disk_run_bytes;
     uint64_t disk_writes_in_flight; /* per directory and shard */
+    uint64_t disk_deadline_ms;
+    uint64_t partition_max_bytes; /* 0: no limit */
     uint64_t lease_default_ms;
     uint64_t lease_max_ms;
     uint64_t heartbeat_interval_ms;

@@ -12,7 +12,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
-static const struct partition_file_id id = {{0x1122334455667788u, 9, 1000}, 3};
+static const struct partition_file_id id = {{0x1122334455667788u, 9, 1000}, 3, 0};
 
 struct memory_file {
     struct partition_file_source source;

@@ -196,6 +196,11 @@ static void sim_op_go(struct sim_op *entry)
     loop_timer_start(&entry->timer, rng_below(&entry->sim->rng, entry->sim->delay_max_ms + 1ull));
 }
 
+static bool sim_dir_hangs(struct sim_disk *sim, const struct disk_dir *dir)
+{
+    return sim_dir_get(&sim->dirs, dir->path)->hangs;
+}
+
 static void sim_start(struct disk *disk, struct disk_op *op)
 {
     struct sim_disk *sim = sim_of(disk);
@@ -212,7 +217,7 @@ static void sim_start(struct disk *disk, struct disk_op *op)
     list_init(&entry->node);
     list_push_back(&sim->under_way, &entry->node);
     sim->n_started[op->kind]++;
-    if ((sim->hold & 1u << op->kind) && !sim->crashed)
+    if (((sim->hold & 1u << op->kind) || sim_dir_hangs(sim, op->file->dir)) && !sim->crashed)
         entry->held = true;
     else
         sim_op_go(entry);
@@ -295,7 +300,8 @@ static const struct disk_ops sim_ops = {
 
 void sim_disk_init(struct sim_disk *sim, struct loop *loop, uint64_t seed)
 {
-    *sim = (struct sim_disk){.disk = {.ops = &sim_ops, .loop = loop}, .next_fd = 1000};
+    *sim = (struct sim_disk){.next_fd = 1000};
+    disk_init(&sim->disk, &sim_ops, loop);
     rng_init(&sim->rng, seed);
     list_init(&sim->dirs);
     list_init(&sim->under_way);
@@ -375,6 +381,35 @@ void sim_disk_release_all(struct sim_disk *sim)
 {
     sim->hold = 0;
     sim_disk_release(sim, UINT32_MAX);
+}
+
+void sim_disk_hang(struct sim_disk *sim, const char *path)
+{
+    struct list *node;
+
+    sim_dir_get(&sim->dirs, path)->hangs = true;
+    list_for_each(node, &sim->under_way) {
+        struct sim_op *entry = container_of(node, struct sim_op, node);
+
+        if (strcmp(entry->op->file->dir->path, path) == 0) {
+            loop_timer_stop(&entry->timer);
+            entry->held = true;
+        }
+    }
+}
+
+void sim_disk_unhang(struct sim_disk *sim, const char *path)
+{
+    struct list *node;
+
+    sim_dir_get(&sim->dirs, path)->hangs = false;
+    list_for_each(node, &sim->under_way) {
+        struct sim_op *entry = container_of(node, struct sim_op, node);
+
+        if (entry->held && strcmp(entry->op->file->dir->path, path) == 0 &&
+            !(sim->hold & 1u << entry->op->kind))
+            sim_op_go(entry);
+    }
 }
 
 unsigned sim_disk_n_held(const struct sim_disk *sim)

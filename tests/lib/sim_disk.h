@@ -66,6 +66,11 @@ void sim_disk_hold(struct sim_disk *sim, int kind);
 unsigned sim_disk_release(struct sim_disk *sim, unsigned n);
 /* Hold no more, and let all go on. */
 void sim_disk_release_all(struct sim_disk *sim);
+/* A directory hangs: what is under way in it, and all that is started from now on, does not end.
+ * sim_disk_release and a crash end it for operations they let go. */
+void sim_disk_hang(struct sim_disk *sim, const char *path);
+/* It works again, and what hung goes on. */
+void sim_disk_unhang(struct sim_disk *sim, const char *path);
 /* Operations held now. */
 unsigned sim_disk_n_held(const struct sim_disk *sim);
 

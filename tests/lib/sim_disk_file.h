@@ -22,6 +22,7 @@ struct sim_dir {
     struct list node;
     char *path;
     uint64_t total_bytes;
+    bool hangs; /* operations do not end */
     struct list files;
 };
 

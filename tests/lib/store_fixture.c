@@ -189,7 +189,7 @@ int store_fixture_push(struct store_fixture *f, const struct block_home *home, u
     int rc = store_accepts(f->store);
     if (rc != 0)
         return rc;
-    body = store_body_alloc(f->store, home->app_uid, len);
+    body = store_body_alloc(f->store, home->app_uid, BODY_PLAIN, len);
     if (body == NULL)
         return OVERHAND_E_BUSY;
     for (unsigned i = 0; i < n_blocks; i++)
@@ -223,7 +223,7 @@ void store_fixture_must_push(struct store_fixture *f, const struct block_home *h
     while ((rc = store_fixture_push(f, home, attempt, n_blocks, payload_bytes)) ==
            OVERHAND_E_BUSY) {
         store_fixture_expect(f);
-        store_wait_start(f->store, &wait.wait, home->app_uid,
+        store_wait_start(f->store, &wait.wait, home->app_uid, BODY_PLAIN,
                          n_blocks * (BLOCK_HEADER_BYTES + payload_bytes), fixture_on_memory);
         store_fixture_run(f);
     }

@@ -164,7 +164,7 @@ static void test_a_directory_below_the_reserve_leaves_new_runs_to_the_others(voi
     for (uint32_t i = 0; i < PARTITIONS; i++) {
         char name[DISK_NAME_BYTES];
 
-        partition_file_name(&(struct partition_file_id){home_of(i), 0}, name);
+        partition_file_name(&(struct partition_file_id){home_of(i), 0, 0}, name);
         assert_non_null(sim_disk_file(&f->disk.sim, "/sim1", name, &len));
     }
 }
@@ -181,7 +181,7 @@ static void test_files_are_spread_over_directories(void **state)
     for (uint32_t i = 0; i < PARTITIONS; i++) {
         char name[DISK_NAME_BYTES];
 
-        partition_file_name(&(struct partition_file_id){home_of(i), 0}, name);
+        partition_file_name(&(struct partition_file_id){home_of(i), 0, 0}, name);
         n_first += sim_disk_file(&f->disk.sim, "/sim", name, &len) != NULL;
     }
     assert_int_equal(n_first, PARTITIONS / 2);

@@ -155,7 +155,7 @@ static void test_an_index_must_add_up_and_hold_possible_lengths(void **state)
 /* An encoded footer of three runs. Owns: the caller, free(). */
 static uint8_t *footer_example(size_t *len, uint64_t file_offset)
 {
-    const struct partition_file_id id = {home, 7};
+    const struct partition_file_id id = {home, 7, 3};
     const struct run_place runs[] = {{0, 0, 10, 1}, {8192, 10, 20, 2}, {16384, 30, 40, 3}};
     uint8_t *bytes;
 
@@ -184,6 +184,7 @@ static void test_a_footer_is_read_as_it_was_written(void **state)
     assert_int_equal(footer.id.home.shuffle_id, home.shuffle_id);
     assert_int_equal(footer.id.home.partition, home.partition);
     assert_int_equal(footer.id.shard, 7);
+    assert_int_equal(footer.id.number, 3);
     assert_int_equal(footer.n_runs, 3);
     assert_int_equal(footer.app_id_bytes, 5);
     assert_memory_equal(footer.app_id, "app-1", 5);
@@ -260,14 +261,17 @@ static void test_a_trailer_must_fit_its_file(void **state)
 static void test_names_are_written_and_read_back(void **state)
 {
     const struct partition_file_id ids[] = {
-        {{0x1122334455667788u, 9, 1000}, 3},
-        {{1, 0, 0}, 0},
-        {{UINT64_MAX, UINT32_MAX, UINT32_MAX}, UINT32_MAX},
+        {{0x1122334455667788u, 9, 1000}, 3, 0},
+        {{0x1122334455667788u, 9, 1000}, 3, 12},
+        {{1, 0, 0}, 0, 1},
+        {{UINT64_MAX, UINT32_MAX, UINT32_MAX}, UINT32_MAX, UINT32_MAX},
     };
     char name[DISK_NAME_BYTES];
 
     partition_file_name(&ids[0], name);
     assert_string_equal(name, "1122334455667788-9-1000-3.ovh");
+    partition_file_name(&ids[1], name);
+    assert_string_equal(name, "1122334455667788-9-1000-3.12.ovh");
     for (size_t i = 0; i < sizeof ids / sizeof ids[0]; i++) {
         struct partition_file_id found;
 
@@ -277,6 +281,7 @@ static void test_names_are_written_and_read_back(void **state)
         assert_int_equal(found.home.shuffle_id, ids[i].home.shuffle_id);
         assert_int_equal(found.home.partition, ids[i].home.partition);
         assert_int_equal(found.shard, ids[i].shard);
+        assert_int_equal(found.number, ids[i].number);
     }
 }
 
@@ -289,6 +294,13 @@ static void test_other_names_are_refused(void **state)
         "1122334455667788-9-1000-3",
         "1122334455667788-9-1000-3.ov",
         "1122334455667788-9-1000-3.ovh2",
+        "1122334455667788-9-1000-3.0.ovh",
+        "1122334455667788-9-1000-3.01.ovh",
+        "1122334455667788-9-1000-3.-1.ovh",
+        "1122334455667788-9-1000-3.1ovh",
+        "1122334455667788-9-1000-3.1.",
+        "1122334455667788-9-1000-3.1.1.ovh",
+        "1122334455667788-9-1000-3.4294967296.ovh",
         "1122334455667788-9-1000-3.ovh/",
         "122334455667788-9-1000-3.ovh",
         "0x22334455667788-9-1000-3.ovh",

@@ -25,7 +25,7 @@ enum {
 };
 enum { RUN_BYTES = PAGE + 2 * PAGE, FILE_BYTES = N_RUNS * RUN_BYTES + PAGE };
 
-static const struct partition_file_id id = {{0x1122334455667788u, 9, 1000}, 3};
+static const struct partition_file_id id = {{0x1122334455667788u, 9, 1000}, 3, 0};
 
 /* A file in memory, as a source of bytes that can fail. */
 struct memory_file {

@@ -226,7 +226,7 @@ static void test_pushes_wait_for_memory_and_lose_nothing(void **state)
 static void test_a_body_above_all_memory_is_refused_and_not_waited_for(void **state)
 {
     struct fixture *f = *state;
-    size_t max = store_body_max(f->worker.worker->shards[0]->store);
+    size_t max = store_body_max(f->worker.worker->shards[0]->store, BODY_PLAIN);
     uint8_t *block = mem_alloc(max + 1);
     struct block_home home = home_of(3);
 
@@ -245,7 +245,8 @@ static void fixture_fill(struct fixture *f)
     void *body;
 
     sim_disk_hold(&f->worker.disk, SIM_DISK_ANY);
-    for (uint32_t i = 0; (body = store_body_alloc(store, WORKER_FIXTURE_APP, LARGE)) != NULL; i++) {
+    for (uint32_t i = 0;
+         (body = store_body_alloc(store, WORKER_FIXTURE_APP, BODY_PLAIN, LARGE)) != NULL; i++) {
         store_body_free(store, WORKER_FIXTURE_APP, body, LARGE);
         worker_peer_block(block, &home, i, i, 0, true, LARGE - BLOCK_HEADER_BYTES);
         assert_int_equal(worker_peer_push(&f->peer, SHUFFLE, 8, block, LARGE), 0);
