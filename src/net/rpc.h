@@ -53,9 +53,10 @@ struct rpc_events {
 };
 
 typedef void (*rpc_send_cb)(struct rpc_send *send, int status);
-/* `header`: the reply's header bytes, borrowed until return, valid with status 0. status: 0, the
- * ERROR reply's code, or the connection's. `error_text`: the peer's words for a failure, <=
- * LIMIT_TEXT_BYTES, "" otherwise; borrowed too. */
+/* `header`: the reply's header bytes, borrowed until return: with status 0 the reply's message, of
+ * an ERROR reply its Status, otherwise NULL. status: 0, the ERROR reply's code, or the
+ * connection's. `error_text`: the peer's words for a failure, <= LIMIT_TEXT_BYTES, "" otherwise;
+ * borrowed too. */
 typedef void (*rpc_call_cb)(struct rpc_call *call, int status, const uint8_t *header, size_t len,
                             const char *error_text);
 

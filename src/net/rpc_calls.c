@@ -84,7 +84,7 @@ static const char *text_cut(char *text)
     return text;
 }
 
-/* Call back with an ERROR reply's code and text. */
+/* Call back with an ERROR reply's code and text, and its Status for who wants more of it. */
 static void call_tell_refused(struct rpc_call *call, const uint8_t *header, size_t len)
 {
     Overhand__Wire__Status *reply = overhand__wire__status__unpack(NULL, len, header);
@@ -92,7 +92,7 @@ static void call_tell_refused(struct rpc_call *call, const uint8_t *header, size
     if (reply == NULL || reply->code >= 0)
         call->done(call, OVERHAND_E_PROTOCOL, NULL, 0, "the peer's ERROR reply makes no sense");
     else
-        call->done(call, reply->code, NULL, 0, text_cut(reply->text));
+        call->done(call, reply->code, header, len, text_cut(reply->text));
     if (reply != NULL)
         overhand__wire__status__free_unpacked(reply, NULL);
 }

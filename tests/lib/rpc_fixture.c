@@ -252,11 +252,12 @@ static void client_on_done(struct rpc_call *rpc, int status, const uint8_t *head
     call->n_done++;
     call->status = status;
     snprintf(call->text, sizeof call->text, "%s", error_text);
-    if (status == 0 && rpc->type == FRAME_PUSH) {
+    if (header != NULL && rpc->type == FRAME_PUSH) {
         Overhand__Wire__Status *reply = overhand__wire__status__unpack(NULL, len, header);
 
         ASSERT(reply != NULL);
         call->credit = reply->credit;
+        call->code = reply->code;
         overhand__wire__status__free_unpacked(reply, NULL);
     }
     if (call->body != NULL)

@@ -70,6 +70,7 @@ struct fixture_call {
     unsigned n_done;
     int status;
     uint64_t credit; /* of the Status, when it is one */
+    int code;        /* likewise */
     char text[LIMIT_TEXT_BYTES + 1];
 };
 

@@ -105,6 +105,7 @@ static void test_a_skipped_body_is_answered_by_the_handler_alone(void **state)
     fixture_push(&f, &next, 100, 0);
     fixture_wait(&f, &next);
     assert_int_equal(refused.status, OVERHAND_E_NO_SPACE);
+    assert_int_equal(refused.code, OVERHAND_E_NO_SPACE); /* the whole Status came along */
     assert_string_equal(refused.text, "in my own words");
 }
 
