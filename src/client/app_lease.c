@@ -125,7 +125,7 @@ static void lease_add_worker(struct app_lease *lease, const struct endpoint *end
     worker->lease = lease;
     worker->key = mem_strdup(key);
     worker->link = link_hold_worker(&lease->client->links, endpoint, LINK_CONTROL,
-                                    OVERHAND__WIRE__ROLE__ROLE_DRIVER);
+                                    OVERHAND__WIRE__ROLE__ROLE_DRIVER, LINK_ASK);
     link_wait_init(&worker->wait);
     HASH_ADD_KEYPTR(hh, lease->workers, worker->key, strlen(worker->key), worker);
     if (lease->running)

@@ -1,5 +1,5 @@
-/* Links: one shared connection per worker shard, worker control and master, made when first
- * wanted, greeted with HELLO, made again after it broke, given up for a while when it cannot be
+/* Links: one shared connection per worker shard and purpose, worker control and master, made when
+ * first wanted, greeted with HELLO, made again after it broke, given up for a while when it cannot be
  * made. Everything runs on the loop. */
 #ifndef CLIENT_LINK_H
 #define CLIENT_LINK_H
@@ -96,9 +96,13 @@ bool links_closed(const struct links *links);
 
 enum { LINK_CONTROL = -1 };
 
+/* What a connection to a worker shard is for. A worker that is short of memory does not read a
+ * connection on which a push waits: credit for reads must not stand behind it. */
+enum link_purpose { LINK_PUSH, LINK_READ, LINK_ASK /* small requests, to control and masters */ };
+
 /* The link to a worker's shard (or LINK_CONTROL), used until link_drop. */
 struct link *link_hold_worker(struct links *links, const struct endpoint *endpoint, int shard,
-                              Overhand__Wire__Role role);
+                              Overhand__Wire__Role role, enum link_purpose purpose);
 /* The link to a master. */
 struct link *link_hold_master(struct links *links, const struct address *address,
                               Overhand__Wire__Role role);

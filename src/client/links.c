@@ -1,4 +1,4 @@
-/* The table of links, by worker, address, shard and role. A link that nobody uses stays
+/* The table of links, by worker, address, shard, role and purpose. A link that nobody uses stays
  * connected for the next one who wants it; one without a connection is swept when a new one is
  * made, unless the memory of its failure is fresh. */
 #include <string.h>
@@ -73,13 +73,14 @@ static struct link *link_new(struct links *links, const char *key, const struct 
 }
 
 static struct link *link_hold(struct links *links, const struct address *address,
-                              const char *worker_id, uint32_t shard, Overhand__Wire__Role role)
+                              const char *worker_id, uint32_t shard, Overhand__Wire__Role role,
+                              enum link_purpose purpose)
 {
-    char key[LIMIT_WORKER_ID_BYTES + ADDRESS_TEXT_BYTES + 32];
+    char key[LIMIT_WORKER_ID_BYTES + ADDRESS_TEXT_BYTES + 48];
     struct link *link;
 
-    snprintf(key, sizeof key, "%s %s %u %u %d", worker_id != NULL ? worker_id : "", address->host,
-             address->port, shard, (int)role);
+    snprintf(key, sizeof key, "%s %s %u %u %d %d", worker_id != NULL ? worker_id : "",
+             address->host, address->port, shard, (int)role, (int)purpose);
     HASH_FIND_STR(links->table, key, link);
     if (link == NULL) {
         link = link_new(links, key, address, role);
@@ -91,18 +92,18 @@ static struct link *link_hold(struct links *links, const struct address *address
 }
 
 struct link *link_hold_worker(struct links *links, const struct endpoint *endpoint, int shard,
-                              Overhand__Wire__Role role)
+                              Overhand__Wire__Role role, enum link_purpose purpose)
 {
     struct address address = {.port = endpoint->port};
 
     snprintf(address.host, sizeof address.host, "%s", endpoint->host);
-    return link_hold(links, &address, endpoint->id, (uint32_t)(shard + 1), role);
+    return link_hold(links, &address, endpoint->id, (uint32_t)(shard + 1), role, purpose);
 }
 
 struct link *link_hold_master(struct links *links, const struct address *address,
                               Overhand__Wire__Role role)
 {
-    return link_hold(links, address, NULL, 0, role);
+    return link_hold(links, address, NULL, 0, role, LINK_ASK);
 }
 
 struct link *link_hold_again(struct link *link)

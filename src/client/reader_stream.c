@@ -69,7 +69,7 @@ static void source_begin(struct reader_source *source)
     struct overhand_client *client = source->reader->client;
 
     source->link = link_hold_worker(&client->links, &source->endpoint, (int)source->shard,
-                                    OVERHAND__WIRE__ROLE__ROLE_EXECUTOR);
+                                    OVERHAND__WIRE__ROLE__ROLE_EXECUTOR, LINK_READ);
     link_wait_init(&source->wait);
     window_wait_init(&source->window_wait, source_on_memory);
     loop_timer_init(&source->pause, client->env.loop, source_on_pause_over);

@@ -53,7 +53,7 @@ struct writer_lane *lane_get(struct overhand_writer *writer, const struct endpoi
 {
     struct overhand_client *client = writer->client;
     struct link *link =
-        link_hold_worker(&client->links, endpoint, (int)shard, OVERHAND__WIRE__ROLE__ROLE_EXECUTOR);
+        link_hold_worker(&client->links, endpoint, (int)shard, OVERHAND__WIRE__ROLE__ROLE_EXECUTOR, LINK_PUSH);
     struct writer_lane *lane;
 
     HASH_FIND_PTR(writer->lanes, &link, lane);
