@@ -146,6 +146,7 @@ struct overhand_shuffle_options {
     uint32_t shuffle_id;
     uint32_t n_maps;
     uint32_t n_partitions; /* >= 1, <= 16777216 */
+    uint32_t unused;       /* not looked at: padding in callers that know nothing of `replicas` */
     uint32_t replicas; /* copies of each block, on workers of different hosts: 1 (default) or 2 */
 };
 
@@ -327,6 +328,7 @@ struct overhand_reader_stats {
     uint64_t n_dropped;    /* repeats and foreign attempts, dropped */
     uint64_t wait_ns;      /* time the caller was blocked in overhand_reader_next */
     uint64_t n_reopened;   /* streams opened again after a failure */
+    uint64_t n_switched;   /* second copies opened, for what a first one did not give */
 };
 
 /* Counters so far. */

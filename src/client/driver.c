@@ -164,6 +164,7 @@ static void register_on_task(struct loop_task *task)
     message.shuffle_id = op->options->shuffle_id;
     message.n_maps = op->options->n_maps;
     message.n_partitions = op->options->n_partitions;
+    message.replicas = op->options->replicas;
     masters_call(&op->client->masters, &op->call, OVERHAND__WIRE__ROLE__ROLE_DRIVER,
                  FRAME_REGISTER_SHUFFLE, &message.base, register_on_reply);
 }
@@ -172,12 +173,18 @@ int overhand_shuffle_register(struct overhand_client *client,
                               const struct overhand_shuffle_options *options, void **layout,
                               size_t *layout_len)
 {
-    struct shuffle_register op = {.client = client, .options = options};
+    struct overhand_shuffle_options known = {0};
+    struct shuffle_register op = {.client = client, .options = &known};
 
-    if (options->size < sizeof *options || options->n_partitions < 1 ||
-        options->n_partitions > LIMIT_PARTITIONS)
-        return client_fail(client, OVERHAND_E_INVALID, "registering a shuffle: %u partitions",
-                           options->n_partitions);
+    if (options->size < offsetof(struct overhand_shuffle_options, replicas))
+        return client_fail(client, OVERHAND_E_INVALID, "registering a shuffle: bad options");
+    memcpy(&known, options, options->size < sizeof known ? options->size : sizeof known);
+    if (known.n_partitions < 1 || known.n_partitions > LIMIT_PARTITIONS || known.replicas > 2)
+        return client_fail(client, OVERHAND_E_INVALID,
+                           "registering a shuffle: %u partitions, %u copies", known.n_partitions,
+                           known.replicas);
+    if (known.replicas == 0)
+        known.replicas = 1;
     loop_task_init(&op.task, register_on_task);
     loop_post(client->env.loop, &op.task);
     client_lock(client);
@@ -185,7 +192,7 @@ int overhand_shuffle_register(struct overhand_client *client,
         client_wait(client, &client->wake, UINT64_MAX); /* masters_call keeps the time */
     client_unlock(client);
     if (op.status != 0)
-        return client_fail(client, op.status, "registering shuffle %u: %s", options->shuffle_id,
+        return client_fail(client, op.status, "registering shuffle %u: %s", known.shuffle_id,
                            op.text);
     *layout = op.layout;
     *layout_len = op.layout_len;

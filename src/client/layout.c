@@ -14,16 +14,27 @@ static bool layout_shape_valid(const Overhand__Wire__Layout *message)
            message->run_length >= 1 && message->n_workers >= 1 &&
            message->n_workers <= LIMIT_WORKERS && message->n_slot_worker >= 1 &&
            message->n_slot_worker <= LIMIT_PARTITIONS &&
-           message->n_slot_worker == message->n_slot_shard;
+           message->n_slot_worker == message->n_slot_shard &&
+           message->n_slot_replica_worker == message->n_slot_replica_shard &&
+           (message->n_slot_replica_worker == 0 ||
+            message->n_slot_replica_worker == message->n_slot_worker);
+}
+
+static bool place_valid(const Overhand__Wire__Layout *message, uint32_t worker, uint32_t shard)
+{
+    return worker < message->n_workers && shard < message->workers[worker]->n_shards;
 }
 
 static bool layout_slots_valid(const Overhand__Wire__Layout *message)
 {
     for (size_t slot = 0; slot < message->n_slot_worker; slot++) {
-        uint32_t worker = message->slot_worker[slot];
-
-        if (worker >= message->n_workers ||
-            message->slot_shard[slot] >= message->workers[worker]->n_shards)
+        if (!place_valid(message, message->slot_worker[slot], message->slot_shard[slot]))
+            return false;
+    }
+    for (size_t slot = 0; slot < message->n_slot_replica_worker; slot++) {
+        if (!place_valid(message, message->slot_replica_worker[slot],
+                         message->slot_replica_shard[slot]) ||
+            message->slot_replica_worker[slot] == message->slot_worker[slot])
             return false;
     }
     return true;
@@ -62,6 +73,10 @@ int layout_decode(struct layout *layout, const void *bytes, size_t len)
         .slot_worker = message->slot_worker,
         .slot_shard = message->slot_shard,
     };
+    if (message->n_slot_replica_worker > 0) {
+        layout->slot_replica_worker = message->slot_replica_worker;
+        layout->slot_replica_shard = message->slot_replica_shard;
+    }
     if (layout_shape_valid(message) && layout_read_workers(layout) && layout_slots_valid(message))
         return 0;
     layout_fini(layout);

@@ -11,7 +11,8 @@ struct layout {
     uint64_t app_uid;
     uint32_t shuffle_id, n_maps, n_partitions, run_length;
     uint32_t n_workers, n_slots;
-    const uint32_t *slot_worker, *slot_shard; /* the message's */
+    const uint32_t *slot_worker, *slot_shard;                 /* the message's */
+    const uint32_t *slot_replica_worker, *slot_replica_shard; /* likewise; NULL: one copy */
 };
 
 /* Decode and check every field. Returns: 0 (then layout_fini), OVERHAND_E_INVALID. */

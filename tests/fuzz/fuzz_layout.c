@@ -13,6 +13,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
         ASSERT(slot < layout.n_slots && layout.slot_worker[slot] < layout.n_workers);
         sum += layout.workers[layout.slot_worker[slot]].port + layout.slot_shard[slot];
+        if (layout.slot_replica_worker != NULL) {
+            ASSERT(layout.slot_replica_worker[slot] != layout.slot_worker[slot]);
+            sum += layout.workers[layout.slot_replica_worker[slot]].port +
+                   layout.slot_replica_shard[slot];
+        }
     }
     layout_fini(&layout);
     return sum == UINT64_MAX;

@@ -14,7 +14,7 @@
 struct parts {
     Overhand__Wire__Layout layout;
     Overhand__Wire__Worker workers[2], *pointers[2];
-    uint32_t slot_worker[3], slot_shard[3];
+    uint32_t slot_worker[3], slot_shard[3], slot_replica_worker[3], slot_replica_shard[3];
 };
 
 static void parts_init(struct parts *parts)
@@ -40,6 +40,16 @@ static void parts_init(struct parts *parts)
     parts->layout.n_slot_worker = 3;
     parts->layout.slot_shard = parts->slot_shard;
     parts->layout.n_slot_shard = 3;
+}
+
+/* Give every slot a second copy. */
+static void parts_replicate(struct parts *parts)
+{
+    memcpy(parts->slot_replica_worker, (uint32_t[]){1, 0, 1}, sizeof parts->slot_replica_worker);
+    memcpy(parts->slot_replica_shard, (uint32_t[]){1, 0, 0}, sizeof parts->slot_replica_shard);
+    parts->layout.slot_replica_worker = parts->slot_replica_worker;
+    parts->layout.slot_replica_shard = parts->slot_replica_shard;
+    parts->layout.n_slot_replica_worker = parts->layout.n_slot_replica_shard = 3;
 }
 
 static int parts_decode(const struct parts *parts, struct layout *layout)
@@ -68,6 +78,20 @@ static void test_a_layout_tells_where_partitions_live(void **state)
     assert_int_equal(layout_slot(&layout, 4), 1);
     assert_int_equal(layout_slot(&layout, 12), 0);
     assert_int_equal(layout_slot(&layout, 99), 0);
+    assert_null(layout.slot_replica_worker);
+    layout_fini(&layout);
+}
+
+static void test_a_layout_with_second_copies_tells_where_they_are(void **state)
+{
+    struct parts parts;
+    struct layout layout;
+
+    parts_init(&parts);
+    parts_replicate(&parts);
+    assert_int_equal(parts_decode(&parts, &layout), 0);
+    assert_int_equal(layout.slot_replica_worker[1], 0);
+    assert_int_equal(layout.slot_replica_shard[0], 1);
     layout_fini(&layout);
 }
 
@@ -82,6 +106,7 @@ static void refuse(const struct parts *parts)
     do {                                                                                           \
         struct parts parts;                                                                        \
         parts_init(&parts);                                                                        \
+        parts_replicate(&parts);                                                                   \
         change;                                                                                    \
         refuse(&parts);                                                                            \
     } while (0)
@@ -105,6 +130,12 @@ static void test_a_layout_with_any_field_out_of_range_is_refused(void **state)
     REFUSED_WITH(parts.workers[1].id = "");
     REFUSED_WITH(parts.workers[1].id = "a/b");
     REFUSED_WITH(parts.workers[1].host = "a b");
+    REFUSED_WITH(parts.layout.n_slot_replica_worker = 0);
+    REFUSED_WITH(parts.layout.n_slot_replica_shard = 0);
+    REFUSED_WITH(parts.layout.n_slot_replica_shard = parts.layout.n_slot_replica_worker = 2);
+    REFUSED_WITH(parts.slot_replica_worker[1] = 2);
+    REFUSED_WITH(parts.slot_replica_worker[1] = 1); /* where the first copy is */
+    REFUSED_WITH(parts.slot_replica_shard[1] = 2);
 }
 
 static void test_bytes_that_are_cut_off_or_nonsense_are_refused(void **state)
@@ -115,6 +146,7 @@ static void test_bytes_that_are_cut_off_or_nonsense_are_refused(void **state)
     size_t len;
 
     parts_init(&parts);
+    parts_replicate(&parts);
     len = overhand__wire__layout__pack(&parts.layout, bytes);
     for (size_t cut = 0; cut < len; cut++) {
         int rc = layout_decode(&layout, bytes, cut);
@@ -132,6 +164,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_layout_tells_where_partitions_live),
+        cmocka_unit_test(test_a_layout_with_second_copies_tells_where_they_are),
         cmocka_unit_test(test_a_layout_with_any_field_out_of_range_is_refused),
         cmocka_unit_test(test_bytes_that_are_cut_off_or_nonsense_are_refused),
     };
