@@ -38,15 +38,9 @@ static uint32_t exceptions_add_endpoint(struct exceptions *set, const struct end
     return (uint32_t)set->n_endpoints++;
 }
 
-void exceptions_add(struct exceptions *set, uint32_t slot, const struct endpoint *endpoint,
-                    uint32_t shard)
+void exceptions_add(struct exceptions *set, const struct endpoint *endpoint, struct exception entry)
 {
-    struct exception entry = {
-        .slot = slot,
-        .shard = shard,
-        .endpoint = exceptions_add_endpoint(set, endpoint),
-    };
-
+    entry.endpoint = exceptions_add_endpoint(set, endpoint);
     if (set->n_entries == set->capacity) {
         set->capacity = set->capacity == 0 ? 8 : set->capacity * 2;
         set->entries = mem_reallocarray(set->entries, set->capacity, sizeof *set->entries);
@@ -116,22 +110,39 @@ static bool parse_text(struct parse *parse, char end, char *text, size_t limit_b
     return true;
 }
 
-static bool parse_slots(struct parse *parse, struct exceptions *set,
-                        const struct endpoint *endpoint, uint32_t n_slots)
+/* Slots, partitions and shards in the order of the text. */
+static int place_compare(const struct exception *a, const struct exception *b)
 {
-    uint64_t former = 0; /* slot and shard of the one before, plus 1 */
+    if (a->one_partition != b->one_partition)
+        return a->one_partition ? 1 : -1;
+    if (a->number != b->number)
+        return a->number < b->number ? -1 : 1;
+    return (a->shard > b->shard) - (a->shard < b->shard);
+}
+
+static bool parse_place(struct parse *parse, const struct layout *layout, struct exception *entry)
+{
+    entry->one_partition = parse_char(parse, 'p');
+    if (!parse_number(parse, (entry->one_partition ? layout->n_partitions : layout->n_slots) - 1,
+                      &entry->number) ||
+        !parse_char(parse, '.') || !parse_number(parse, LIMIT_SHARDS - 1, &entry->shard))
+        return false;
+    entry->copied = parse_char(parse, '+');
+    return true;
+}
+
+static bool parse_places(struct parse *parse, struct exceptions *set,
+                         const struct endpoint *endpoint, const struct layout *layout)
+{
+    struct exception entry = {0}, former = {0};
+    bool first = true;
 
     do {
-        uint32_t slot, shard;
-
-        if (!parse_number(parse, n_slots - 1, &slot) || !parse_char(parse, '.') ||
-            !parse_number(parse, LIMIT_SHARDS - 1, &shard))
+        if (!parse_place(parse, layout, &entry) || (!first && place_compare(&former, &entry) >= 0))
             return false;
-        uint64_t order = ((uint64_t)slot << 32 | shard) + 1;
-        if (order <= former)
-            return false;
-        former = order;
-        exceptions_add(set, slot, endpoint, shard);
+        former = entry;
+        first = false;
+        exceptions_add(set, endpoint, entry);
     } while (parse_char(parse, ','));
     return true;
 }
@@ -157,7 +168,7 @@ static bool parse_endpoint(struct parse *parse, struct endpoint_text *text)
     return true;
 }
 
-int exceptions_parse(struct exceptions *set, const char *text, uint32_t n_slots)
+int exceptions_parse(struct exceptions *set, const char *text, const struct layout *layout)
 {
     struct parse parse = {.at = text};
     struct endpoint_text texts[2];
@@ -165,7 +176,7 @@ int exceptions_parse(struct exceptions *set, const char *text, uint32_t n_slots)
 
     if (*text == '\0')
         return 0;
-    if (strnlen(text, LIMIT_EXCEPTIONS_BYTES + 1) > LIMIT_EXCEPTIONS_BYTES || n_slots == 0 ||
+    if (strnlen(text, LIMIT_EXCEPTIONS_BYTES + 1) > LIMIT_EXCEPTIONS_BYTES ||
         !parse_char(&parse, '1') || !parse_char(&parse, ':'))
         return OVERHAND_E_INVALID;
     bool first = true;
@@ -173,7 +184,7 @@ int exceptions_parse(struct exceptions *set, const char *text, uint32_t n_slots)
         if (!parse_endpoint(&parse, &texts[current]) ||
             (!first &&
              endpoint_compare(&texts[1 - current].endpoint, &texts[current].endpoint) >= 0) ||
-            !parse_slots(&parse, set, &texts[current].endpoint, n_slots))
+            !parse_places(&parse, set, &texts[current].endpoint, layout))
             return OVERHAND_E_INVALID;
         first = false;
         current = 1 - current;
@@ -183,15 +194,20 @@ int exceptions_parse(struct exceptions *set, const char *text, uint32_t n_slots)
 
 /* ---- sorting and writing ---- */
 
-static int exception_compare_by_slot(const void *left, const void *right)
+/* By place, then worker; the led one of two that are equal otherwise comes first. */
+static int exception_compare_by_place(const void *left, const void *right)
 {
     const struct exception *a = left, *b = right;
 
-    if (a->slot != b->slot)
-        return a->slot < b->slot ? -1 : 1;
+    if (a->one_partition != b->one_partition)
+        return a->one_partition ? 1 : -1;
+    if (a->number != b->number)
+        return a->number < b->number ? -1 : 1;
     if (a->endpoint != b->endpoint)
         return a->endpoint < b->endpoint ? -1 : 1;
-    return (a->shard > b->shard) - (a->shard < b->shard);
+    if (a->shard != b->shard)
+        return a->shard < b->shard ? -1 : 1;
+    return (int)a->copied - (int)b->copied;
 }
 
 void exceptions_sort(struct exceptions *set)
@@ -200,30 +216,34 @@ void exceptions_sort(struct exceptions *set)
 
     if (set->n_entries == 0)
         return;
-    qsort(set->entries, set->n_entries, sizeof *set->entries, exception_compare_by_slot);
+    qsort(set->entries, set->n_entries, sizeof *set->entries, exception_compare_by_place);
     for (size_t i = 0; i < set->n_entries; i++) {
-        if (n_kept == 0 ||
-            exception_compare_by_slot(&set->entries[n_kept - 1], &set->entries[i]) != 0)
+        const struct exception *last = n_kept > 0 ? &set->entries[n_kept - 1] : NULL;
+
+        if (last == NULL || last->endpoint != set->entries[i].endpoint ||
+            place_compare(last, &set->entries[i]) != 0)
             set->entries[n_kept++] = set->entries[i];
     }
     set->n_entries = n_kept;
 }
 
-const struct exception *exceptions_find(const struct exceptions *set, uint32_t slot,
-                                        size_t *n_found)
+const struct exception *exceptions_find(const struct exceptions *set, bool one_partition,
+                                        uint32_t number, size_t *n_found)
 {
     size_t low = 0, high = set->n_entries;
 
     while (low < high) {
         size_t middle = low + (high - low) / 2;
+        const struct exception *entry = &set->entries[middle];
 
-        if (set->entries[middle].slot < slot)
+        if (entry->one_partition != one_partition ? one_partition : entry->number < number)
             low = middle + 1;
         else
             high = middle;
     }
     size_t end = low;
-    while (end < set->n_entries && set->entries[end].slot == slot)
+    while (end < set->n_entries && set->entries[end].one_partition == one_partition &&
+           set->entries[end].number == number)
         end++;
     *n_found = end - low;
     return *n_found > 0 ? &set->entries[low] : NULL;
@@ -235,38 +255,52 @@ static int exception_compare_by_worker(const void *left, const void *right, void
     const struct exceptions *set = arg;
     int order = endpoint_compare(&set->endpoints[a->endpoint], &set->endpoints[b->endpoint]);
 
-    if (order == 0)
-        order = (a->slot > b->slot) - (a->slot < b->slot);
-    if (order == 0)
-        order = (a->shard > b->shard) - (a->shard < b->shard);
-    return order;
+    return order != 0 ? order : place_compare(a, b);
 }
 
-char *exceptions_format(struct exceptions *set)
+/* The text of a set without repeats; NULL: too long. */
+static char *exceptions_write(struct exceptions *set)
 {
     char *text = mem_zalloc(LIMIT_EXCEPTIONS_BYTES + 1);
     size_t len = 0;
 
-    exceptions_sort(set);
     if (set->n_entries > 0)
         qsort_r(set->entries, set->n_entries, sizeof *set->entries, exception_compare_by_worker,
                 set);
     for (size_t i = 0; i < set->n_entries && len <= LIMIT_EXCEPTIONS_BYTES; i++) {
         const struct exception *entry = &set->entries[i];
         const struct endpoint *endpoint = &set->endpoints[entry->endpoint];
-        size_t room = LIMIT_EXCEPTIONS_BYTES + 1 - len;
-        int n;
+        char place[40];
 
+        snprintf(place, sizeof place, "%s%u.%u%s", entry->one_partition ? "p" : "", entry->number,
+                 entry->shard, entry->copied ? "+" : "");
+        size_t room = LIMIT_EXCEPTIONS_BYTES + 1 - len;
         if (i > 0 && entry[-1].endpoint == entry->endpoint)
-            n = snprintf(text + len, room, ",%u.%u", entry->slot, entry->shard);
+            len += (size_t)snprintf(text + len, room, ",%s", place);
         else
-            n = snprintf(text + len, room, "%s%s/%016llx/%s/%u=%u.%u", i == 0 ? "1:" : ";",
-                         endpoint->id, (unsigned long long)endpoint->incarnation, endpoint->host,
-                         endpoint->port, entry->slot, entry->shard);
-        len += (size_t)n;
+            len += (size_t)snprintf(text + len, room, "%s%s/%016llx/%s/%u=%s", i == 0 ? "1:" : ";",
+                                    endpoint->id, (unsigned long long)endpoint->incarnation,
+                                    endpoint->host, endpoint->port, place);
     }
     if (len <= LIMIT_EXCEPTIONS_BYTES)
         return text;
     mem_free(text);
     return NULL;
+}
+
+char *exceptions_format(struct exceptions *set, const struct layout *layout)
+{
+    exceptions_sort(set);
+    char *text = exceptions_write(set);
+    if (text != NULL)
+        return text;
+    for (size_t i = 0; i < set->n_entries; i++) {
+        struct exception *entry = &set->entries[i];
+
+        if (entry->one_partition)
+            entry->number = layout_slot(layout, entry->number);
+        entry->one_partition = false;
+    }
+    exceptions_sort(set);
+    return exceptions_write(set);
 }

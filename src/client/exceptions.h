@@ -3,18 +3,22 @@
  *
  * The text, "" for none:
  *    1:<worker>;<worker>...
- *    <worker> = <id>/<incarnation, 16 hex digits>/<host>/<port>=<slot>.<shard>,<slot>.<shard>...
- * Workers and slots ascend strictly, so that equal sets have equal texts; a parser takes nothing
- * else. */
+ *    <worker> = <id>/<incarnation, 16 hex digits>/<host>/<port>=<place>,<place>...
+ *    <place>  = <slot>.<shard> or p<partition>.<shard>, a `+` behind it: second copies only
+ * Workers and places ascend strictly (slots before partitions), so that equal sets have equal
+ * texts; a parser takes nothing else. A place that is both led and copied is led. */
 #ifndef CLIENT_EXCEPTIONS_H
 #define CLIENT_EXCEPTIONS_H
 
-#include "client/endpoint.h"
-#include "core/err.h"
+#include "client/layout.h"
 
+/* One slot, or one partition, that also lives on a worker's shard. */
 struct exception {
-    uint32_t slot, shard;
+    bool one_partition;
+    uint32_t number; /* of the slot, or the partition */
+    uint32_t shard;
     uint32_t endpoint; /* index into exceptions.endpoints */
+    bool copied;       /* nothing was led there: there are second copies only */
 };
 
 struct exceptions {
@@ -28,19 +32,22 @@ struct exceptions {
 void exceptions_init(struct exceptions *set);
 /* Free what it holds. */
 void exceptions_fini(struct exceptions *set);
-/* Put in "slot also lives on this worker's shard". Strings are copied. */
-void exceptions_add(struct exceptions *set, uint32_t slot, const struct endpoint *endpoint,
-                    uint32_t shard);
-/* Add what a text says; slots must be below n_slots.
+/* Put in an entry of this worker; entry.endpoint is not looked at. Strings are copied. */
+void exceptions_add(struct exceptions *set, const struct endpoint *endpoint,
+                    struct exception entry);
+/* Add what a text says; slots and partitions must be the layout's.
  * Returns: 0, OVERHAND_E_INVALID (the set may hold a part of it then). */
-MUST_CHECK int exceptions_parse(struct exceptions *set, const char *text, uint32_t n_slots);
-/* Write the set's text (and sort it by worker). Owns: the caller, mem_free. NULL: longer than
- * LIMIT_EXCEPTIONS_BYTES. */
-char *exceptions_format(struct exceptions *set);
-/* Sort by slot, for exceptions_find, and take repeats out. */
+MUST_CHECK int exceptions_parse(struct exceptions *set, const char *text,
+                                const struct layout *layout);
+/* Write the set's text (and sort it by worker). A text that were too long names whole slots instead
+ * of partitions, in the set as well: readers then ask more places for more than they need to.
+ * Owns: the caller, mem_free. NULL: longer than LIMIT_EXCEPTIONS_BYTES all the same. */
+char *exceptions_format(struct exceptions *set, const struct layout *layout);
+/* Sort for exceptions_find, and take repeats out. */
 void exceptions_sort(struct exceptions *set);
-/* The entries of one slot in a sorted set: the first of *n_found, NULL when there is none. */
-const struct exception *exceptions_find(const struct exceptions *set, uint32_t slot,
-                                        size_t *n_found);
+/* The entries of one slot, or one partition, in a sorted set: the first of *n_found, NULL when there
+ * is none. */
+const struct exception *exceptions_find(const struct exceptions *set, bool one_partition,
+                                        uint32_t number, size_t *n_found);
 
 #endif

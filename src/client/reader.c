@@ -1,9 +1,9 @@
 /* The reader's public functions, on the caller's thread, and how a read ends, on the loop.
  *
- * A read is complete when the check is: whatever streams still run are cancelled. It fails when
- * every source has ended, nothing is on its way any more, and something expected is still
- * missing: sources that sent a damaged block are read again first, once; then it is
- * OVERHAND_E_CHECKSUM when there was damage, otherwise OVERHAND_E_LOST, with the reasons of the
+ * A read is complete when the check is: whatever streams still run are cancelled. When every source
+ * has ended, nothing is on its way any more, and something expected is still missing, second copies are
+ * asked for it (reader_reserve.c), then sources that sent a damaged block once more. Then the read
+ * fails: OVERHAND_E_CHECKSUM when there was damage, otherwise OVERHAND_E_LOST, with the reasons of all
  * workers that should have had it. */
 #include "client/reader.h"
 
@@ -22,7 +22,7 @@ static void reader_stop(struct overhand_reader *reader)
     if (reader->over)
         return;
     reader->over = true;
-    for (size_t i = 0; i < reader->n_begun; i++)
+    for (size_t i = 0; i < reader->plan.n_sources; i++)
         source_end(reader->plan.sources[i], 0, "");
     reader_free_items(&reader->received);
 }
@@ -52,16 +52,6 @@ void reader_fail(struct overhand_reader *reader, int status, const struct overha
     reader_stop(reader);
 }
 
-static bool source_covers(const struct reader_source *source, uint32_t partition)
-{
-    for (size_t i = 0; i < source->n_partitions; i += 2) {
-        if (partition >= source->partitions[i] &&
-            partition - source->partitions[i] < source->partitions[i + 1])
-            return true;
-    }
-    return false;
-}
-
 /* "; worker w1 at host:port: why" for each source that was asked for the partition. */
 static void reader_tell_sources(const struct overhand_reader *reader, uint32_t partition,
                                 char *text, size_t text_size)
@@ -69,10 +59,10 @@ static void reader_tell_sources(const struct overhand_reader *reader, uint32_t p
     size_t len = 0;
 
     text[0] = '\0';
-    for (size_t i = 0; i < reader->n_begun && len < text_size; i++) {
+    for (size_t i = 0; i < reader->plan.n_sources && len < text_size; i++) {
         const struct reader_source *source = reader->plan.sources[i];
 
-        if (!source_covers(source, partition))
+        if (source->state == SOURCE_IDLE || !reader_ask_has(&source->all, partition))
             continue;
         len += (size_t)snprintf(text + len, text_size - len, "; worker %s at %s:%u: %s",
                                 source->endpoint.id, source->endpoint.host, source->endpoint.port,
@@ -80,27 +70,28 @@ static void reader_tell_sources(const struct overhand_reader *reader, uint32_t p
     }
 }
 
-/* Every source has ended and something is missing. */
+/* Every source has ended and something is missing: other copies first, then what was damaged once
+ * more. */
 static void reader_on_missing(struct overhand_reader *reader)
 {
+    struct reader_plan *plan = &reader->plan;
     struct overhand_expected missing;
     char what[96], where[LIMIT_TEXT_BYTES / 3];
-    bool damaged = false, again = false;
+    bool damaged = false;
 
-    for (size_t i = 0; i < reader->n_begun; i++) {
-        struct reader_source *source = reader->plan.sources[i];
-
-        if (!source->damaged)
-            continue;
-        damaged = true;
-        if (!source->reread) {
-            again = true;
-            source_reread(source);
-        }
+    for (size_t i = 0; i < plan->n_sources; i++) {
+        if (plan->sources[i]->state == SOURCE_ENDED)
+            source_on_trouble(plan->sources[i]);
     }
-    if (again)
+    for (size_t i = 0; i < plan->n_sources && reader->n_running == 0; i++) {
+        damaged = damaged || plan->sources[i]->damaged;
+        if (plan->sources[i]->damaged && !plan->sources[i]->reread)
+            source_reread(plan->sources[i]);
+    }
+    if (reader->n_running > 0)
         return;
-    ASSERT(check_first_missing(&reader->check, &missing, what, sizeof what));
+    bool found = check_first_missing(&reader->check, &missing, what, sizeof what);
+    ASSERT(found);
     reader_tell_sources(reader, missing.partition, where, sizeof where);
     reader_fail(reader, damaged ? OVERHAND_E_CHECKSUM : OVERHAND_E_LOST, &missing, "%s%s", what,
                 where);
@@ -118,8 +109,8 @@ void reader_check_end(struct overhand_reader *reader)
         client_unlock(reader->client);
         return;
     }
-    if (reader->n_ended == reader->plan.n_sources && reader->n_jobs == 0 &&
-        list_empty(&reader->received))
+    if (reader->n_led_begun == reader->plan.n_led && reader->n_running == 0 &&
+        reader->n_jobs == 0 && list_empty(&reader->received))
         reader_on_missing(reader);
 }
 
@@ -130,8 +121,7 @@ static void reader_on_start(struct loop_task *task)
     struct overhand_reader *reader = container_of(task, struct overhand_reader, start_task);
     struct reader_source **sources = reader->plan.sources;
 
-    for (size_t i = reader->plan.n_sources; i > 1;
-         i--) { /* readers do not all meet on one worker */
+    for (size_t i = reader->plan.n_led; i > 1; i--) { /* readers do not all meet on one worker */
         size_t other = rng_below(&reader->client->rng, i);
         struct reader_source *source = sources[i - 1];
 
@@ -200,7 +190,7 @@ static int reader_parse_exceptions(struct overhand_reader *reader,
 
         if (text == NULL || strcmp(text, former) == 0)
             continue; /* most attempts say the same */
-        if (exceptions_parse(&reader->exceptions, text, reader->layout.n_slots) != 0)
+        if (exceptions_parse(&reader->exceptions, text, &reader->layout) != 0)
             return client_fail(reader->client, OVERHAND_E_INVALID,
                                "opening a reader: malformed exceptions: %.200s", text);
         former = text;

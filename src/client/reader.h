@@ -3,6 +3,7 @@
  *   reader.c         the caller's thread: the public functions; the loop: how a read ends
  *   reader_plan.c    the caller's thread: which worker shards are asked for which partitions
  *   reader_stream.c  the loop: one source = one OPEN stream, its credit, its tries
+ *   reader_reserve.c the loop: when second copies are read, and what is asked for
  *   reader_block.c   blocks: received -> verified, decompressed on a compression thread -> ready
  *   reader_check.c   what has been seen of what is expected
  *
@@ -48,13 +49,20 @@ struct reader_item {
     int status;   /* of the job */
 };
 
+/* What an OPEN asks for: pairs (first, count), ascending. */
+struct reader_ask {
+    uint32_t *partitions; /* owned */
+    size_t n_partitions, capacity;
+    uint64_t *attempts; /* owned; empty: all */
+    size_t n_attempts;
+};
+
 struct reader_plan {
     struct endpoint *endpoints; /* owned array; strings are the layout's or the exceptions' */
     size_t n_endpoints;
-    struct reader_source **sources; /* owned array */
-    size_t n_sources;
-    uint64_t *attempts; /* owned: pairs (first, count), ascending; empty: all */
-    size_t n_attempts;
+    struct reader_source **sources; /* owned array: n_led that are read first, then the reserves */
+    size_t n_sources, n_led;
+    struct reader_ask all; /* its attempts: all that are expected */
 };
 
 struct overhand_reader {
@@ -83,9 +91,9 @@ struct overhand_reader {
     struct check check;
     struct list received; /* items whose job has not begun */
     unsigned n_jobs;
-    size_t n_begun, n_ended;  /* sources */
-    uint64_t accounted_bytes; /* of the client's window, by all sources */
-    bool over;                /* complete or failed: sources are gone */
+    size_t n_led_begun, n_running; /* sources */
+    uint64_t accounted_bytes;      /* of the client's window, by all sources */
+    bool over;                     /* complete or failed: sources are gone */
     bool closed;
     struct loop_task start_task, nudge_task, close_task;
 };
@@ -96,6 +104,15 @@ struct overhand_reader {
 void reader_plan_make(struct overhand_reader *reader);
 /* Free it, with its sources. */
 void reader_plan_free(struct reader_plan *plan);
+/* Add a partition, not below the ones before it. When there are too many ranges some are added that
+ * are not wanted: the check drops what comes of them. */
+void reader_ask_add(struct reader_ask *ask, uint32_t partition);
+/* Set the attempts: n of them, in any order and with repeats, which it sorts. Too many ranges: all. */
+void reader_ask_set_attempts(struct reader_ask *ask, uint64_t *attempts, size_t n);
+/* True when the partition is asked for. */
+bool reader_ask_has(const struct reader_ask *ask, uint32_t partition);
+/* Free what it holds. */
+void reader_ask_fini(struct reader_ask *ask);
 
 /* ---- reader_stream.c: the loop ---- */
 
@@ -116,15 +133,18 @@ struct reader_source {
     struct overhand_reader *reader;
     struct endpoint endpoint; /* strings borrowed */
     uint32_t shard;
-    uint32_t *partitions; /* owned: pairs (first, count), ascending */
-    size_t n_partitions, capacity;
+    bool reserve;          /* read for what the others do not give */
+    struct reader_ask all; /* what may be there; attempts: the plan's */
 
     /* the loop's */
+    struct reader_ask
+        rest; /* what was still missing when it was asked; partitions empty: ask for all */
     enum source_state state;
     struct link *link; /* held until ENDED */
     struct link_wait wait;
     struct link_stream stream;
-    struct loop_timer pause;
+    struct loop_timer pause, linger;
+    uint64_t moved_ns; /* when it last made progress */
     struct window_wait window_wait;
     uint64_t incarnation; /* whom the cursor belongs to; 0: no cursor */
     uint32_t cursor_partition;
@@ -134,6 +154,8 @@ struct reader_source {
     uint64_t accounted_bytes;             /* of the client's window */
     unsigned n_failures;                  /* without a frame in between */
     bool opened, damaged, reread;
+    bool troubled;  /* failed or lingered: its reserves were told */
+    bool wanted;    /* a reserve: to be asked, or asked again */
     bool answered;  /* the worker has ended the stream itself */
     int status;     /* how it ended */
     char text[256]; /* why, when status is not 0 */
@@ -141,12 +163,21 @@ struct reader_source {
 
 /* Begin the sources whose turn it is. */
 void source_begin_some(struct overhand_reader *reader);
-/* Read a source again from its beginning. */
-void source_reread(struct reader_source *source);
+/* Begin one: it was never begun, or has ended. */
+void source_begin(struct reader_source *source);
 /* End a source; an open stream is cancelled. */
 void source_end(struct reader_source *source, int status, const char *text);
 /* A segment of this source is free again. */
 void source_on_released(struct reader_source *source, uint32_t len);
+
+/* ---- reader_reserve.c: the loop ---- */
+
+/* A source failed, lingers, or has ended and something is missing: want its reserves. Once. */
+void source_on_trouble(struct reader_source *source);
+/* Begin the reserves that are wanted and have something to give. */
+void reserve_begin_wanted(struct overhand_reader *reader);
+/* Ask a source that has ended again, for what is missing now. */
+void source_reread(struct reader_source *source);
 
 /* ---- reader_block.c ---- */
 

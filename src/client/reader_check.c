@@ -291,13 +291,19 @@ void check_get(const struct check *check, size_t index, struct overhand_expected
     };
 }
 
+bool check_lacks(const struct check *check, size_t index)
+{
+    const struct check_entry *entry = &check->entries[index];
+
+    return entry->end == 0 || entry->next != entry->end;
+}
+
 bool check_first_missing(const struct check *check, struct overhand_expected *missing, char *text,
                          size_t text_size)
 {
     size_t i = 0;
 
-    while (i < check->n_entries && check->entries[i].end != 0 &&
-           check->entries[i].next == check->entries[i].end)
+    while (i < check->n_entries && !check_lacks(check, i))
         i++;
     if (i == check->n_entries)
         return false;

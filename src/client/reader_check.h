@@ -36,6 +36,8 @@ enum check_answer check_accept(struct check *check, uint32_t partition,
 bool check_complete(const struct check *check);
 /* The expected entry number `index`, in (partition, map) order. */
 void check_get(const struct check *check, size_t index, struct overhand_expected *expected);
+/* True when entry number `index` lacks something. */
+bool check_lacks(const struct check *check, size_t index);
 /* The first incomplete entry, and what it lacks in words ("3 blocks seen, block 1 missing").
  * False: all complete. */
 bool check_first_missing(const struct check *check, struct overhand_expected *missing, char *text,

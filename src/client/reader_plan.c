@@ -1,5 +1,6 @@
-/* The plan of a read: every expected partition is asked of its slot's home and of the stand-ins
- * that the exceptions name for that slot; what one worker shard is asked for becomes one source.
+/* The plan of a read: every expected partition is asked of its slot's home and of the places where
+ * the exceptions say that it, or its slot, was led; what one worker shard is asked for becomes one
+ * source. Places where there are second copies only become sources of their own kind, the reserves.
  * Workers that occur twice (in the layout and as a stand-in, or in two incarnations) are one.
  * Cannot fail: layout and exceptions have been checked. */
 #include <stdlib.h>
@@ -7,6 +8,84 @@
 
 #include "client/reader.h"
 #include "core/mem.h"
+
+/* ---- what is asked for ---- */
+
+void reader_ask_add(struct reader_ask *ask, uint32_t partition)
+{
+    uint32_t *last = ask->n_partitions > 0 ? &ask->partitions[ask->n_partitions - 2] : NULL;
+
+    if (last != NULL &&
+        (last[0] + last[1] >= partition || ask->n_partitions == 2 * READER_RANGES_MAX)) {
+        if (last[0] + last[1] <= partition)
+            last[1] = partition - last[0] + 1;
+        return;
+    }
+    if (ask->n_partitions == ask->capacity) {
+        ask->capacity = ask->capacity == 0 ? 8 : ask->capacity * 2;
+        ask->partitions = mem_reallocarray(ask->partitions, ask->capacity, sizeof *ask->partitions);
+    }
+    ASSERT(ask->partitions != NULL);
+    ask->partitions[ask->n_partitions++] = partition;
+    ask->partitions[ask->n_partitions++] = 1;
+}
+
+bool reader_ask_has(const struct reader_ask *ask, uint32_t partition)
+{
+    size_t low = 0, high = ask->n_partitions / 2;
+
+    while (low < high) { /* the first range that ends behind it */
+        size_t middle = low + (high - low) / 2;
+
+        if (ask->partitions[2 * middle] + ask->partitions[2 * middle + 1] <= partition)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < ask->n_partitions / 2 && partition >= ask->partitions[2 * low];
+}
+
+static int attempt_compare(const void *left, const void *right)
+{
+    const uint64_t *a = left, *b = right;
+
+    return (*a > *b) - (*a < *b);
+}
+
+void reader_ask_set_attempts(struct reader_ask *ask, uint64_t *attempts, size_t n)
+{
+    size_t n_ranges = 0, capacity = 0;
+
+    if (n > 1)
+        qsort(attempts, n, sizeof *attempts, attempt_compare);
+    for (size_t i = 0; i < n && n_ranges <= READER_RANGES_MAX; i++) {
+        uint64_t *last = n_ranges > 0 ? &ask->attempts[2 * n_ranges - 2] : NULL;
+
+        if (i > 0 && attempts[i] == attempts[i - 1])
+            continue;
+        if (last != NULL && attempts[i] - last[0] == last[1]) {
+            last[1]++;
+            continue;
+        }
+        if (2 * n_ranges == capacity) {
+            capacity = capacity == 0 ? 16 : capacity * 2;
+            ask->attempts = mem_reallocarray(ask->attempts, capacity, sizeof *ask->attempts);
+        }
+        ask->attempts[2 * n_ranges] = attempts[i];
+        ask->attempts[2 * n_ranges + 1] = 1;
+        n_ranges++;
+    }
+    ask->n_attempts = n_ranges <= READER_RANGES_MAX ? 2 * n_ranges : 0;
+}
+
+void reader_ask_fini(struct reader_ask *ask)
+{
+    mem_free(ask->partitions);
+    mem_free(ask->attempts);
+    *ask = (struct reader_ask){0};
+}
+
+/* ---- who is asked ---- */
 
 static bool endpoint_same_address(const struct endpoint *a, const struct endpoint *b)
 {
@@ -41,80 +120,80 @@ static uint32_t *plan_endpoints(struct overhand_reader *reader)
     return numbers;
 }
 
-static void source_add_partition(struct reader_source *source, uint32_t partition)
-{
-    uint32_t *last = source->n_partitions > 0 ? &source->partitions[source->n_partitions - 2]
-                                              : NULL;
-
-    if (last != NULL &&
-        (last[0] + last[1] >= partition || source->n_partitions == 2 * READER_RANGES_MAX)) {
-        last[1] = partition - last[0] +
-                  1; /* when there are too many ranges: some more than wanted */
-        return;
-    }
-    if (source->n_partitions == source->capacity) {
-        source->capacity = source->capacity == 0 ? 8 : source->capacity * 2;
-        source->partitions =
-            mem_reallocarray(source->partitions, source->capacity, sizeof *source->partitions);
-    }
-    ASSERT(source->partitions != NULL);
-    source->partitions[source->n_partitions++] = partition;
-    source->partitions[source->n_partitions++] = 1;
-}
-
 struct planning {
     struct overhand_reader *reader;
     struct reader_source *table;
     const uint32_t *numbers; /* of the exceptions' endpoints */
 };
 
+static struct reader_source *plan_find(const struct planning *planning, uint64_t key)
+{
+    struct reader_source *source = NULL;
+
+    if (planning->table != NULL)
+        HASH_FIND(hh, planning->table, &key, sizeof key, source);
+    return source;
+}
+
+/* Partitions come in ascending order, and of each one the places where it was led before reserves. */
 static void plan_add(struct planning *planning, uint32_t endpoint, uint32_t shard,
-                     uint32_t partition)
+                     uint32_t partition, bool reserve)
 {
     struct overhand_reader *reader = planning->reader;
-    uint64_t key = (uint64_t)endpoint << 32 | shard;
-    struct reader_source *source;
+    uint64_t led_key = (uint64_t)endpoint << 32 | shard;
+    uint64_t key = (uint64_t)reserve << 63 | led_key;
+    const struct reader_source *led = plan_find(planning, led_key);
+    struct reader_source *source = plan_find(planning, key);
 
-    HASH_FIND(hh, planning->table, &key, sizeof key, source);
+    if (reserve && led != NULL && reader_ask_has(&led->all, partition))
+        return;
     if (source == NULL) {
         source = mem_zalloc(sizeof *source);
         source->key = key;
         source->reader = reader;
         source->endpoint = reader->plan.endpoints[endpoint];
         source->shard = shard;
+        source->reserve = reserve;
         HASH_ADD(hh, planning->table, key, sizeof source->key, source);
     }
-    source_add_partition(source, partition);
+    reader_ask_add(&source->all, partition);
+}
+
+/* The places that the exceptions of a slot, or of a partition, name. */
+static void plan_exceptions(struct planning *planning, bool one_partition, uint32_t number,
+                            uint32_t partition, bool reserve)
+{
+    size_t n;
+    const struct exception *entries =
+        exceptions_find(&planning->reader->exceptions, one_partition, number, &n);
+
+    for (size_t i = 0; i < n; i++) {
+        if (entries[i].copied == reserve)
+            plan_add(planning, planning->numbers[entries[i].endpoint], entries[i].shard, partition,
+                     reserve);
+    }
 }
 
 static void plan_partition(struct planning *planning, uint32_t partition)
 {
-    struct overhand_reader *reader = planning->reader;
-    const struct layout *layout = &reader->layout;
+    const struct layout *layout = &planning->reader->layout;
     uint32_t slot = layout_slot(layout, partition);
-    size_t n;
-    const struct exception *entries = exceptions_find(&reader->exceptions, slot, &n);
 
-    plan_add(planning, layout->slot_worker[slot], layout->slot_shard[slot], partition);
-    for (size_t i = 0; i < n; i++)
-        plan_add(planning, planning->numbers[entries[i].endpoint], entries[i].shard, partition);
+    plan_add(planning, layout->slot_worker[slot], layout->slot_shard[slot], partition, false);
+    plan_exceptions(planning, false, slot, partition, false);
+    plan_exceptions(planning, true, partition, partition, false);
+    if (layout->slot_replica_worker != NULL)
+        plan_add(planning, layout->slot_replica_worker[slot], layout->slot_replica_shard[slot],
+                 partition, true);
+    plan_exceptions(planning, false, slot, partition, true);
+    plan_exceptions(planning, true, partition, partition, true);
 }
 
-static int attempt_compare(const void *left, const void *right)
-{
-    const uint64_t *a = left, *b = right;
-
-    return (*a > *b) - (*a < *b);
-}
-
-/* The expected attempts as ranges; too many of them: all attempts, and the check drops the
- * others. */
+/* The expected attempts; too many ranges of them: all, and the check drops the others. */
 static void plan_attempts(struct overhand_reader *reader)
 {
-    size_t n = reader->check.n_entries, n_ranges = 0;
+    size_t n = reader->check.n_entries;
     uint64_t *attempts = mem_reallocarray(NULL, n + 1, sizeof *attempts);
-    uint64_t *ranges = NULL;
-    size_t capacity = 0;
 
     for (size_t i = 0; i < n; i++) {
         struct overhand_expected expected;
@@ -122,36 +201,31 @@ static void plan_attempts(struct overhand_reader *reader)
         check_get(&reader->check, i, &expected);
         attempts[i] = expected.attempt;
     }
-    if (n > 1)
-        qsort(attempts, n, sizeof *attempts, attempt_compare);
-    for (size_t i = 0; i < n && n_ranges <= READER_RANGES_MAX; i++) {
-        uint64_t *last = n_ranges > 0 ? &ranges[2 * n_ranges - 2] : NULL;
-
-        if (i > 0 && attempts[i] == attempts[i - 1])
-            continue;
-        if (last != NULL && attempts[i] - last[0] == last[1]) {
-            last[1]++;
-            continue;
-        }
-        if (2 * n_ranges == capacity) {
-            capacity = capacity == 0 ? 16 : capacity * 2;
-            ranges = mem_reallocarray(ranges, capacity, sizeof *ranges);
-        }
-        ranges[2 * n_ranges] = attempts[i];
-        ranges[2 * n_ranges + 1] = 1;
-        n_ranges++;
-    }
+    reader_ask_set_attempts(&reader->plan.all, attempts, n);
     mem_free(attempts);
-    reader->plan.attempts = ranges;
-    reader->plan.n_attempts = n_ranges <= READER_RANGES_MAX ? 2 * n_ranges : 0;
+}
+
+/* The table's sources in one array, those that are read first in front. */
+static void plan_collect(struct reader_plan *plan, struct reader_source *table)
+{
+    struct reader_source *source, *after;
+    size_t n_reserves = 0;
+
+    plan->n_sources = HASH_COUNT(table);
+    plan->sources = mem_reallocarray(NULL, plan->n_sources + 1, sizeof(struct reader_source *));
+    HASH_ITER(hh, table, source, after) {
+        HASH_DEL(table, source);
+        if (source->reserve)
+            plan->sources[plan->n_sources - ++n_reserves] = source;
+        else
+            plan->sources[plan->n_led++] = source;
+    }
 }
 
 void reader_plan_make(struct overhand_reader *reader)
 {
-    struct reader_plan *plan = &reader->plan;
     uint32_t *numbers = plan_endpoints(reader);
     struct planning planning = {.reader = reader, .numbers = numbers};
-    struct reader_source *source, *after;
 
     for (size_t i = 0; i < reader->check.n_entries; i++) {
         struct overhand_expected expected, former;
@@ -162,13 +236,7 @@ void reader_plan_make(struct overhand_reader *reader)
         if (i == 0 || former.partition != expected.partition)
             plan_partition(&planning, expected.partition);
     }
-    plan->n_sources = HASH_COUNT(planning.table);
-    plan->sources = mem_reallocarray(NULL, plan->n_sources + 1, sizeof(struct reader_source *));
-    size_t n = 0;
-    HASH_ITER(hh, planning.table, source, after) {
-        HASH_DEL(planning.table, source);
-        plan->sources[n++] = source;
-    }
+    plan_collect(&reader->plan, planning.table);
     mem_free(numbers);
     plan_attempts(reader);
 }
@@ -176,10 +244,11 @@ void reader_plan_make(struct overhand_reader *reader)
 void reader_plan_free(struct reader_plan *plan)
 {
     for (size_t i = 0; i < plan->n_sources; i++) {
-        mem_free(plan->sources[i]->partitions);
+        reader_ask_fini(&plan->sources[i]->all);
+        reader_ask_fini(&plan->sources[i]->rest);
         mem_free(plan->sources[i]);
     }
     mem_free(plan->sources);
     mem_free(plan->endpoints);
-    mem_free(plan->attempts);
+    reader_ask_fini(&plan->all);
 }

@@ -3,7 +3,7 @@
  *   IDLE -> CONNECTING -> WAITING (for memory) -> STREAMING -> ENDED
  *   STREAMING --lost, refused--> PAUSING -> CONNECTING, or ENDED when it failed too often
  *   CONNECTING --no link--> ENDED
- *   ENDED --sent a damaged block--> CONNECTING, once
+ *   ENDED --wanted again (reader_reserve.c)--> CONNECTING
  *
  * Credit: what a source may have outstanding, receiving and held together is its share of the
  * reader's window; all of it is taken from the client's window first. When that is used up the
@@ -12,7 +12,8 @@
  *
  * A stream that is lost goes on behind its last frame when the worker is the same process,
  * otherwise from the beginning (the check drops repeats). After SOURCE_FAILURES_MAX failures
- * without a frame in between it counts as ended; whether that matters is decided in reader.c. */
+ * without a frame in between it counts as ended; whether that matters is decided in reader.c. Where
+ * there are second copies a source that is slow to connect or to send is in trouble long before. */
 #include <string.h>
 
 #include "client/reader.h"
@@ -27,6 +28,8 @@ enum {
     SOURCE_BUSY_MAX = 100, /* a worker that says BUSY is alive */
     SOURCE_PAUSE_MS = 100,
     SOURCE_PAUSE_MAX_MS = 1000,
+    SOURCE_HEDGE_MS = 1000, /* without a stream */
+    SOURCE_STALL_MS = 3000, /* of a stream that owes us something and sends nothing */
 };
 
 static const bool source_moves[SOURCE_STATE_END][SOURCE_STATE_END] = {
@@ -48,6 +51,7 @@ static void source_on_frame(struct link_stream *stream, struct rpc_frame *frame)
 static void source_on_lost(struct link_stream *stream, int status);
 static void source_failed(struct reader_source *source, int status, const char *text);
 static void source_on_pause_over(struct loop_timer *timer);
+static void source_on_linger(struct loop_timer *timer);
 
 static void source_set_state(struct reader_source *source, enum source_state state)
 {
@@ -64,23 +68,45 @@ static size_t reader_streams_max(const struct overhand_reader *reader)
     return n > 0 ? n : 1;
 }
 
-static void source_begin(struct reader_source *source)
+/* It makes progress, or has a new chance to. */
+static void source_note_moved(struct reader_source *source)
+{
+    source->moved_ns = loop_now_ns(source->reader->client->env.loop);
+}
+
+/* From now on it must get somewhere, where there are second copies. */
+static void source_watch(struct reader_source *source)
+{
+    const struct reader_plan *plan = &source->reader->plan;
+
+    source_note_moved(source);
+    if (plan->n_sources > plan->n_led && !source->troubled)
+        loop_timer_start(&source->linger, SOURCE_HEDGE_MS);
+}
+
+void source_begin(struct reader_source *source)
 {
     struct overhand_client *client = source->reader->client;
+
+    source->reader->n_running++;
+    source->incarnation = 0;
+    source->n_failures = 0;
 
     source->link = link_hold_worker(&client->links, &source->endpoint, (int)source->shard,
                                     OVERHAND__WIRE__ROLE__ROLE_EXECUTOR, LINK_READ);
     link_wait_init(&source->wait);
     window_wait_init(&source->window_wait, source_on_memory);
     loop_timer_init(&source->pause, client->env.loop, source_on_pause_over);
+    loop_timer_init(&source->linger, client->env.loop, source_on_linger);
+    source_watch(source);
     source_connect(source);
 }
 
 void source_begin_some(struct overhand_reader *reader)
 {
-    while (!reader->over && reader->n_begun < reader->plan.n_sources &&
-           reader->n_begun - reader->n_ended < reader_streams_max(reader)) {
-        source_begin(reader->plan.sources[reader->n_begun++]);
+    while (!reader->over && reader->n_led_begun < reader->plan.n_led &&
+           reader->n_running < reader_streams_max(reader)) {
+        source_begin(reader->plan.sources[reader->n_led_begun++]);
     }
 }
 
@@ -108,9 +134,12 @@ static void source_on_link(struct link_wait *wait, int status)
 static uint64_t source_share(const struct reader_source *source)
 {
     const struct overhand_reader *reader = source->reader;
-    size_t n = reader->plan.n_sources - reader->n_ended, n_max = reader_streams_max(reader);
+    size_t n = reader->plan.n_led - reader->n_led_begun + reader->n_running;
+    size_t n_max = reader_streams_max(reader);
     uint64_t share = reader->window_bytes / (n < 1 ? 1 : n < n_max ? n : n_max);
 
+    if (source->troubled)
+        return SOURCE_CREDIT_MIN_BYTES; /* the memory is better used for those that send */
     if (share > SOURCE_CREDIT_MAX_BYTES)
         return SOURCE_CREDIT_MAX_BYTES;
     return share < SOURCE_CREDIT_MIN_BYTES ? SOURCE_CREDIT_MIN_BYTES : share;
@@ -155,6 +184,8 @@ static uint64_t source_take_credit(struct reader_source *source)
         bytes = SOURCE_CREDIT_MIN_BYTES;
         window_force(window, bytes);
     }
+    if (source->credit_bytes <= 0)
+        source_note_moved(source);
     source->credit_bytes += (int64_t)(overdrawn + bytes);
     source->accounted_bytes += bytes;
     reader->accounted_bytes += bytes;
@@ -211,6 +242,7 @@ void source_on_released(struct reader_source *source, uint32_t len)
 static void source_open(struct reader_source *source)
 {
     struct overhand_reader *reader = source->reader;
+    bool narrow = source->rest.n_partitions > 0;
     Overhand__Wire__Open message;
     Overhand__Wire__Cursor cursor;
 
@@ -223,10 +255,10 @@ static void source_open(struct reader_source *source)
         return; /* source_continue comes */
     overhand__wire__open__init(&message);
     message.shuffle_id = reader->layout.shuffle_id;
-    message.partitions = source->partitions;
-    message.n_partitions = source->n_partitions;
-    message.attempts = reader->plan.attempts;
-    message.n_attempts = reader->plan.n_attempts;
+    message.partitions = narrow ? source->rest.partitions : source->all.partitions;
+    message.n_partitions = narrow ? source->rest.n_partitions : source->all.n_partitions;
+    message.attempts = narrow ? source->rest.attempts : reader->plan.all.attempts;
+    message.n_attempts = narrow ? source->rest.n_attempts : reader->plan.all.n_attempts;
     message.credit = (uint64_t)source->credit_bytes;
     if (source->incarnation != 0 && source->incarnation == source->link->incarnation) {
         overhand__wire__cursor__init(&cursor);
@@ -261,6 +293,7 @@ static int source_on_header(struct link_stream *stream, struct rpc_frame *frame)
     *segment = (struct reader_segment){.source = source, .len = len};
     frame->owner = segment;
     frame->body = segment->data;
+    source_note_moved(source);
     source->credit_bytes -= len;
     source->receiving_bytes = len;
     source_settle(source);
@@ -300,6 +333,7 @@ static void source_on_data(struct reader_source *source, struct rpc_frame *frame
     source->receiving_bytes = 0;
     source->held_bytes += segment->len;
     source->n_failures = 0;
+    source_note_moved(source);
     client_lock(reader->client);
     reader->stats.stored_bytes += segment->len;
     client_unlock(reader->client);
@@ -413,6 +447,7 @@ static void source_retry(struct reader_source *source, int status, const char *t
     source_reset_credit(source);
     source_note(source, status, text);
     source_set_state(source, SOURCE_PAUSING);
+    source_watch(source);
     if (source->reader->over || !source_may_retry(status) || source->n_failures > n_max) {
         char why[sizeof source->text];
 
@@ -440,38 +475,49 @@ static void source_on_pause_over(struct loop_timer *timer)
     source_connect(container_of(timer, struct reader_source, pause));
 }
 
+/* Nothing came for a while: whose fault is it? */
+static void source_on_linger(struct loop_timer *timer)
+{
+    struct reader_source *source = container_of(timer, struct reader_source, linger);
+    bool streaming = source->state == SOURCE_STREAMING;
+    uint32_t limit_ms = streaming ? SOURCE_STALL_MS : SOURCE_HEDGE_MS;
+
+    if (source->state == SOURCE_WAITING || source->receiving_bytes > 0 ||
+        (streaming && source->credit_bytes <= 0))
+        source_note_moved(source); /* ours, or none */
+    uint64_t now_ns = loop_now_ns(source->reader->client->env.loop);
+    uint64_t passed_ms = (now_ns - source->moved_ns) / 1000000;
+    if (passed_ms < limit_ms) {
+        loop_timer_start(&source->linger, limit_ms - (uint32_t)passed_ms);
+        return;
+    }
+    source_on_trouble(source);
+    if (streaming)
+        source_failed(source, OVERHAND_E_TIMEOUT, "it sent nothing for three seconds");
+}
+
 void source_end(struct reader_source *source, int status, const char *text)
 {
     struct overhand_reader *reader = source->reader;
 
-    if (source->state == SOURCE_ENDED)
+    if (source->state == SOURCE_ENDED || source->state == SOURCE_IDLE)
         return;
     if (source->state == SOURCE_STREAMING)
         source_close_stream(source);
     link_wait_cancel(&source->wait);
     loop_timer_stop(&source->pause);
+    loop_timer_stop(&source->linger);
     source_reset_credit(source);
     source_note(source, status, text);
     if (status == OVERHAND_E_CHECKSUM)
         source->damaged = true;
     source_set_state(source, SOURCE_ENDED);
     link_drop(source->link);
-    reader->n_ended++;
+    reader->n_running--;
+    if (status != 0)
+        source_on_trouble(source);
+    if (!reader->over)
+        reserve_begin_wanted(reader);
     source_begin_some(reader);
     reader_check_end(reader);
-}
-
-void source_reread(struct reader_source *source)
-{
-    struct overhand_reader *reader = source->reader;
-
-    log_info("client/read",
-             "shuffle %u: reading again from worker %s shard %u: a block was damaged",
-             reader->layout.shuffle_id, source->endpoint.id, source->shard);
-    reader->n_ended--;
-    source->damaged = false;
-    source->reread = true;
-    source->incarnation = 0;
-    source->n_failures = 0;
-    source_begin(source);
 }

@@ -220,7 +220,7 @@ int overhand_writer_flush(struct overhand_writer *writer, uint32_t timeout_ms)
 
 static int writer_format_exceptions(struct overhand_writer *writer)
 {
-    writer->exceptions_text = exceptions_format(&writer->exceptions);
+    writer->exceptions_text = exceptions_format(&writer->exceptions, &writer->layout);
     if (writer->exceptions_text != NULL)
         return 0;
     client_lock(writer->client);

@@ -3,8 +3,14 @@
  *   writer.c        the caller's thread: the public functions, slots and chains
  *   writer_flush.c  the caller's thread: which partitions leave when;
  *                   a compression thread: the chain becomes a sealed block
- *   writer_route.c  the loop: which worker a block goes to; stand-ins
+ *   writer_route.c  the loop: which lane a block goes to, and what the readers must know of it
+ *   writer_stand_in.c  the loop: who takes what a worker refused
+ *   writer_worker.c the loop: which workers are gone, refuse, hold acked blocks
+ *   writer_lane.c   the loop: blocks wait for their worker
  *   writer_push.c   the loop: blocks become PUSH frames, answers come back
+ *   writer_end.c    the loop: the end of blocks and attempts
+ *
+ * What only the loop touches is declared in writer_lane.h.
  *
  * The life of a row: appended to its partition's chain -> the chain is handed over -> gathered,
  * compressed, sealed; its memory comes back -> the block waits in the lane of its worker ->
@@ -30,14 +36,16 @@ enum {
 
 struct writer_lane;
 struct writer_stand_in;
+struct writer_worker;
 
 /* A chain on its way to becoming a block, then the block until it is acked. */
 struct writer_block {
     struct work_job job;
     struct list node; /* in a lane, a push or a stand-in */
     struct overhand_writer *writer;
-    struct arena_block *chain; /* NULL once sealed */
-    uint64_t reserved_bytes;   /* of the send budget */
+    struct arena_block *chain;         /* NULL once sealed */
+    uint64_t reserved_bytes;           /* of the send budget */
+    const struct writer_stand_in *via; /* how it was routed last; NULL: home */
     uint32_t partition, sequence;
     bool last;
     uint32_t raw_len;
@@ -84,12 +92,14 @@ struct overhand_writer {
     /* the loop's */
     uint64_t *partition_bytes;    /* the caller's after finish */
     struct exceptions exceptions; /* likewise */
+    struct writer_worker *workers;
+    unsigned n_refusals; /* times that a worker was found to be of no use */
     struct writer_lane *lanes;
     struct writer_lane **slot_lanes; /* home lane of each slot, NULL: not used yet */
     struct writer_stand_in *stand_ins;
+    unsigned n_full;   /* stand-ins of single partitions */
     struct list dirty; /* lanes whose queue waits for more */
-    char **avoided;    /* ids of workers that refused or failed; owned */
-    size_t n_avoided;
+    bool warned;       /* that there is one copy only */
     unsigned n_pushes;
     bool closed;
     struct loop_task close_task;
@@ -127,12 +137,9 @@ MUST_CHECK int writer_wait(struct overhand_writer *writer, enum writer_need need
 
 /* A block was sealed (or dropped, when the attempt has ended). */
 void writer_on_sealed(struct work_job *job);
-/* Put a sealed block into the lane it belongs to now. */
-void writer_route(struct overhand_writer *writer, struct writer_block *block);
-/* Avoid this lane's worker from now on, and route all that waits in the lane anew. */
-void writer_abandon_lane(struct writer_lane *lane);
-/* A block of `partition` was acked by a lane: note it when that is not its home. */
-void writer_note_ack(struct writer_lane *lane, uint32_t partition);
+
+/* ---- writer_end.c: the loop ---- */
+
 /* End the attempt; the first reason counts. */
 void writer_end(struct overhand_writer *writer, int status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
@@ -142,36 +149,5 @@ void writer_free_block(struct writer_block *block);
 void writer_free_if_over(struct overhand_writer *writer);
 /* From the public close: ends what can be ended. */
 void writer_on_close(struct loop_task *task);
-
-/* ---- writer_push.c: the loop ---- */
-
-/* A writer's way to one worker shard. */
-struct writer_lane {
-    UT_hash_handle hh; /* by link */
-    struct overhand_writer *writer;
-    struct link *link;        /* held */
-    struct endpoint endpoint; /* strings owned */
-    uint32_t shard;
-    struct list queue; /* blocks */
-    uint64_t queued_bytes;
-    struct list dirty_node;
-    struct link_wait wait;
-    struct loop_timer pause;
-    bool waiting;               /* for the link */
-    bool urgent;                /* send what is queued, do not wait for more */
-    bool failed;                /* route around */
-    unsigned n_failures;        /* in a row */
-    uint64_t acked_incarnation; /* of the worker that acked blocks of ours; 0: none did */
-};
-
-/* The lane to a worker's shard, made when there is none. */
-struct writer_lane *lane_get(struct overhand_writer *writer, const struct endpoint *endpoint,
-                             uint32_t shard);
-/* Queue a block; it leaves when a frame is full or lane_flush is called. */
-void lane_add(struct writer_lane *lane, struct writer_block *block);
-/* Send what is queued. */
-void lane_flush(struct writer_lane *lane);
-/* Free a lane; nothing may be queued or in flight. */
-void lane_free(struct writer_lane *lane);
 
 #endif

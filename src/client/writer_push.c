@@ -1,25 +1,22 @@
-/* Lanes and pushes. Blocks wait in the lane of their worker shard until a frame is full or the
- * writer has nothing more in compression; the link lets the lane send when the worker's credit
- * has room. A PUSH holds its blocks until it is answered.
- *
- * Failing: acked blocks are the worker's. Blocks not acked go back to the head of the lane and
- * are sent again, the same bytes:
- *   BUSY, NOT_READY                      after a pause, for as long as it lasts
- *   the connection broke, CHECKSUM       on the next connection, some times; then a stand-in
- *   NO_SPACE, DRAINING, IO, no link      a stand-in
- *   a new incarnation, or no connection, after an ack; anything else: the attempt ends */
-#include <inttypes.h>
-#include <string.h>
-
-#include "client/writer.h"
+/* Pushes: a PUSH holds its blocks until it is answered. Acked blocks are with the lane's pair.
+ * Blocks not acked go back to the head of the lane, or to where they belong now, and are sent again,
+ * the same bytes:
+ *   BUSY, NOT_READY                  after a pause, for as long as it lasts; a worker that is BUSY again
+ *                                    and again is left where there is another
+ *   the connection broke, CHECKSUM   on the next connection, some times; then a stand-in
+ *   NO_SPACE, DRAINING, IO           a stand-in
+ *   REPLICA                          another second copy
+ *   FULL                             the partitions it names move, by themselves
+ *   anything else                    the attempt ends */
+#include "client/writer_lane.h"
 #include "core/log.h"
 #include "core/mem.h"
 
 enum {
     PUSH_TARGET_BYTES = 1 << 20,
     PUSH_BLOCKS_MAX = 1000, /* of one frame: what one writev takes */
-    PUSH_FAILURES_MAX = 3,
-    PUSH_PAUSE_MS = 200,
+    PUSH_FAILURES_MAX = 3,  /* a silence of progress_timeout_ms counts as two */
+    PUSH_BUSY_MAX = 3,
 };
 
 struct push {
@@ -32,142 +29,19 @@ struct push {
     struct iovec iov[]; /* one per block */
 };
 
-static void lane_pump(struct writer_lane *lane);
-static void lane_on_gone(struct writer_lane *lane);
-static void lane_on_link(struct link_wait *wait, int status);
-static void push_send(struct writer_lane *lane);
+/* The parts of its answer. */
+struct push_answer {
+    int status;
+    const char *text;
+    uint64_t credit, replica_incarnation;
+    const uint32_t *full; /* partitions */
+    size_t n_full;
+};
+
 static void push_on_reply(struct rpc_call *call, int status, const uint8_t *header, size_t len,
                           const char *error_text);
-static void push_acked(struct push *push);
-static void push_failed(struct push *push, int status, const char *text);
-
-/* ---- lanes ---- */
-
-static void lane_on_pause_over(struct loop_timer *timer)
-{
-    lane_flush(container_of(timer, struct writer_lane, pause));
-}
-
-struct writer_lane *lane_get(struct overhand_writer *writer, const struct endpoint *endpoint,
-                             uint32_t shard)
-{
-    struct overhand_client *client = writer->client;
-    struct link *link =
-        link_hold_worker(&client->links, endpoint, (int)shard, OVERHAND__WIRE__ROLE__ROLE_EXECUTOR, LINK_PUSH);
-    struct writer_lane *lane;
-
-    HASH_FIND_PTR(writer->lanes, &link, lane);
-    if (lane != NULL) {
-        link_drop(link);
-        return lane;
-    }
-    lane = mem_zalloc(sizeof *lane);
-    lane->writer = writer;
-    lane->link = link;
-    lane->endpoint = *endpoint;
-    lane->endpoint.id = mem_strdup(endpoint->id);
-    lane->endpoint.host = mem_strdup(endpoint->host);
-    lane->shard = shard;
-    list_init(&lane->queue);
-    list_init(&lane->dirty_node);
-    link_wait_init(&lane->wait);
-    loop_timer_init(&lane->pause, client->env.loop, lane_on_pause_over);
-    HASH_ADD_PTR(writer->lanes, link, lane);
-    return lane;
-}
-
-void lane_free(struct writer_lane *lane)
-{
-    ASSERT(list_empty(&lane->queue));
-    link_wait_cancel(&lane->wait);
-    loop_timer_stop(&lane->pause);
-    list_remove(&lane->dirty_node);
-    HASH_DEL(lane->writer->lanes, lane);
-    link_drop(lane->link);
-    mem_free((char *)lane->endpoint.id);
-    mem_free((char *)lane->endpoint.host);
-    mem_free(lane);
-}
-
-void lane_add(struct writer_lane *lane, struct writer_block *block)
-{
-    list_push_back(&lane->queue, &block->node);
-    lane->queued_bytes += block->len;
-    if (lane->queued_bytes >= PUSH_TARGET_BYTES)
-        lane_pump(lane);
-    else if (list_empty(&lane->dirty_node))
-        list_push_back(&lane->writer->dirty, &lane->dirty_node);
-}
-
-void lane_flush(struct writer_lane *lane)
-{
-    list_remove(&lane->dirty_node);
-    lane->urgent = true;
-    lane_pump(lane);
-}
-
-static void lane_pump(struct writer_lane *lane)
-{
-    if (list_empty(&lane->queue)) {
-        lane->urgent = false;
-        return;
-    }
-    if (lane->waiting || loop_timer_running(&lane->pause) ||
-        (!lane->urgent && lane->queued_bytes < PUSH_TARGET_BYTES))
-        return;
-    const struct writer_block *first = container_of(lane->queue.next, struct writer_block, node);
-    lane->waiting = true;
-    link_wait_start(lane->link, &lane->wait, first->len, lane_on_link);
-}
-
-/* Its blocks go to stand-ins from now on. */
-static void lane_leave(struct writer_lane *lane, const char *name, const char *why)
-{
-    struct overhand_writer *writer = lane->writer;
-
-    log_info("client/push", "map %u leaves %s: %s", writer->map_index, name, why);
-    snprintf(writer->refusal, sizeof writer->refusal, "%s: %s", name, why);
-    writer_abandon_lane(lane);
-}
-
-/* The worker cannot be reached. What it acked to this attempt went with it: better one map task again now than a fetch
- * failure, and the whole map stage again, later. */
-static void lane_on_gone(struct writer_lane *lane)
-{
-    char name[ADDRESS_TEXT_BYTES + 128];
-
-    link_name(lane->link, name, sizeof name);
-    if (lane->acked_incarnation != 0) {
-        writer_end(lane->writer, OVERHAND_E_LOST, "%s is gone with blocks it had acked: %s", name,
-                   lane->link->text);
-        return;
-    }
-    lane_leave(lane, name, lane->link->text);
-}
-
-static void lane_on_link(struct link_wait *wait, int status)
-{
-    struct writer_lane *lane = container_of(wait, struct writer_lane, wait);
-    char name[ADDRESS_TEXT_BYTES + 128];
-
-    lane->waiting = false;
-    if (list_empty(&lane->queue))
-        return; /* the attempt ended meanwhile */
-    if (status != 0) {
-        lane_on_gone(lane);
-        return;
-    }
-    if (lane->acked_incarnation != 0 && lane->acked_incarnation != lane->link->incarnation) {
-        writer_end(lane->writer, OVERHAND_E_INCARNATION,
-                   "%s was restarted and may have lost what it acked to this attempt",
-                   link_name(lane->link, name, sizeof name));
-        return;
-    }
-    push_send(lane);
-    lane_pump(lane);
-}
-
-/* ---- pushes ---- */
+static void push_acked(struct push *push, const struct push_answer *answer);
+static void push_failed(struct push *push, const struct push_answer *answer);
 
 /* Take blocks off the lane: at least one, up to a full frame and the room there is. */
 static struct push *push_new(struct writer_lane *lane)
@@ -203,13 +77,15 @@ static struct push *push_new(struct writer_lane *lane)
     return push;
 }
 
-static void push_send(struct writer_lane *lane)
+/* Pack and send; the message's arrays are built here. */
+void push_send(struct writer_lane *lane)
 {
     struct overhand_writer *writer = lane->writer;
     struct push *push = push_new(lane);
     uint32_t *partitions = mem_reallocarray(NULL, push->n_blocks, sizeof *partitions);
     uint32_t *lengths = mem_reallocarray(NULL, push->n_blocks, sizeof *lengths);
     Overhand__Wire__Push message;
+    Overhand__Wire__Worker replica;
     struct list *node;
     size_t i = 0;
 
@@ -226,6 +102,12 @@ static void push_send(struct writer_lane *lane)
     message.n_partitions = i;
     message.lengths = lengths;
     message.n_lengths = i;
+    message.accept_full = lane->accept_full;
+    if (lane->pair.replica.worker != NULL) {
+        worker_describe(lane->pair.replica.worker, &replica);
+        message.replica = &replica;
+        message.replica_shard = lane->pair.replica.shard;
+    }
 
     writer->n_pushes++;
     link_push_begin(lane->link, push->bytes);
@@ -241,45 +123,74 @@ static void push_on_reply(struct rpc_call *call, int status, const uint8_t *head
     struct push *push = container_of(call, struct push, call);
     struct overhand_writer *writer = push->lane->writer;
     struct overhand_client *client = writer->client;
-    uint64_t credit = 0;
+    struct push_answer answer = {.status = status, .text = error_text};
+    Overhand__Wire__Status *reply = NULL;
 
-    if (status == 0) {
-        Overhand__Wire__Status *reply = overhand__wire__status__unpack(NULL, len, header);
-
-        status = reply != NULL ? reply->code : OVERHAND_E_PROTOCOL;
-        credit = reply != NULL ? reply->credit : 0;
-        if (reply != NULL)
-            overhand__wire__status__free_unpacked(reply, NULL);
+    if (header != NULL) {
+        reply = overhand__wire__status__unpack(NULL, len, header);
+        answer.status = reply != NULL ? reply->code : OVERHAND_E_PROTOCOL;
     }
+    if (reply != NULL) {
+        answer.credit = reply->credit;
+        answer.replica_incarnation = reply->replica_incarnation;
+        answer.full = reply->partitions;
+        answer.n_full = reply->n_partitions;
+    }
+    if (*answer.text == '\0')
+        answer.text = overhand_strerror(answer.status);
     client_hold_live(client);
-    link_push_end(push->lane->link, push->bytes, credit);
+    link_push_end(push->lane->link, push->bytes, answer.credit);
     writer->n_pushes--;
-    if (status == 0)
-        push_acked(push);
+    if (answer.status == 0)
+        push_acked(push, &answer);
     else
-        push_failed(push, status, *error_text ? error_text : overhand_strerror(status));
+        push_failed(push, &answer);
+    if (reply != NULL)
+        overhand__wire__status__free_unpacked(reply, NULL);
     ASSERT(list_empty(&push->blocks));
     mem_free(push);
     writer_free_if_over(writer);
     client_drop_live(client);
 }
 
-static void push_acked(struct push *push)
+static void push_drop(struct push *push)
 {
-    struct writer_lane *lane = push->lane;
     struct list *node;
 
-    lane->n_failures = 0;
-    lane->acked_incarnation = push->incarnation;
-    client_lock(lane->writer->client);
-    lane->writer->n_acked += push->n_blocks;
-    client_unlock(lane->writer->client);
+    while ((node = list_pop_front(&push->blocks)) != NULL)
+        writer_free_block(container_of(node, struct writer_block, node));
+}
+
+static void push_acked(struct push *push, const struct push_answer *answer)
+{
+    struct writer_lane *lane = push->lane;
+    struct overhand_writer *writer = lane->writer;
+    struct writer_worker *replica = lane->pair.replica.worker;
+    struct list *node;
+
+    if (replica != NULL && answer->replica_incarnation == 0) {
+        writer_end(writer, OVERHAND_E_PROTOCOL, "worker %s does not say that there are two copies",
+                   lane->pair.primary.worker->endpoint.id);
+        push_drop(push);
+        return;
+    }
+    unsigned n_refusals = writer->n_refusals;
+    lane->n_failures = lane->n_busy = 0;
+    lane->acked = true;
+    worker_ack(lane->pair.primary.worker, push->incarnation);
+    if (replica != NULL)
+        worker_ack(replica, answer->replica_incarnation);
+    client_lock(writer->client);
+    writer->n_acked += push->n_blocks;
+    client_unlock(writer->client);
     while ((node = list_pop_front(&push->blocks)) != NULL) {
         struct writer_block *block = container_of(node, struct writer_block, node);
 
-        writer_note_ack(lane, block->partition);
+        writer_note_ack(lane, block);
         writer_free_block(block);
     }
+    if (writer->n_refusals != n_refusals) /* a worker turned out to be another process */
+        writer_route_unusable(writer);
 }
 
 /* Back to the head of the lane, in their order. */
@@ -296,18 +207,17 @@ static void push_requeue(struct push *push)
     client_unlock(writer->client);
 }
 
-static void push_drop(struct push *push)
-{
-    struct list *node;
-
-    while ((node = list_pop_front(&push->blocks)) != NULL)
-        writer_free_block(container_of(node, struct writer_block, node));
-}
-
 /* What a refusal means. */
-enum push_remedy { PUSH_PAUSE, PUSH_RESEND, PUSH_STAND_IN, PUSH_END };
+enum push_remedy {
+    PUSH_PAUSE,
+    PUSH_RESEND,
+    PUSH_STAND_IN,
+    PUSH_OTHER_COPY,
+    PUSH_MOVE_PARTITIONS,
+    PUSH_END
+};
 
-static enum push_remedy push_remedy(int status)
+static enum push_remedy push_remedy(const struct push *push, int status)
 {
     switch (status) {
     case OVERHAND_E_BUSY:
@@ -319,43 +229,97 @@ static enum push_remedy push_remedy(int status)
     case OVERHAND_E_TIMEOUT:
     case OVERHAND_E_CLOSED:
     case OVERHAND_E_CHECKSUM:
+    case OVERHAND_E_INCARNATION: /* the next HELLO says who it is now */
         return PUSH_RESEND;
     case OVERHAND_E_NO_SPACE:
     case OVERHAND_E_DRAINING:
     case OVERHAND_E_IO:
         return PUSH_STAND_IN;
+    case OVERHAND_E_REPLICA:
+        return push->lane->pair.replica.worker != NULL ? PUSH_OTHER_COPY : PUSH_END;
+    case OVERHAND_E_FULL:
+        return push->lane->accept_full ? PUSH_END : PUSH_MOVE_PARTITIONS;
     default:
         return PUSH_END;
     }
 }
 
-static void push_failed(struct push *push, int status, const char *text)
+/* Let the partitions that are full go elsewhere. False: it names none of the push's. */
+static bool push_move_full(struct push *push, const struct push_answer *answer)
+{
+    struct list *node;
+    bool any = false;
+
+    list_for_each(node, &push->blocks) {
+        uint32_t partition = container_of(node, struct writer_block, node)->partition;
+
+        for (size_t i = 0; i < answer->n_full; i++) {
+            if (answer->full[i] == partition) {
+                stand_in_leave_full(push->lane, partition);
+                any = true;
+                break;
+            }
+        }
+    }
+    return any;
+}
+
+/* No memory: wait, and when that lasts see whether somebody else has some. */
+static void push_pause(struct writer_lane *lane, int status)
+{
+    bool first = !loop_timer_running(&lane->pause); /* answers to several pushes count once */
+
+    lane_pause(lane);
+    if (status == OVERHAND_E_BUSY && first && ++lane->n_busy >= PUSH_BUSY_MAX) {
+        lane->n_busy = 0;
+        stand_in_leave_hot(lane);
+    }
+}
+
+/* The same bytes again, here or elsewhere. */
+static void push_remedy_failure(struct writer_lane *lane, enum push_remedy remedy,
+                                const struct push_answer *answer)
+{
+    struct writer_worker *primary = lane->pair.primary.worker;
+    struct writer_worker *replica = lane->pair.replica.worker;
+
+    if (remedy == PUSH_RESEND)
+        lane->n_failures += answer->status == OVERHAND_E_TIMEOUT ? 2 : 1;
+    if (remedy == PUSH_STAND_IN ||
+        (remedy == PUSH_RESEND && lane->n_failures >= PUSH_FAILURES_MAX)) {
+        worker_refuse(primary);
+        lane_leave(lane, primary, answer->text);
+    } else if (remedy == PUSH_OTHER_COPY) {
+        worker_refuse_copy(replica);
+        lane_leave(lane, replica, answer->text);
+    } else if (remedy == PUSH_PAUSE) {
+        push_pause(lane, answer->status);
+    }
+    if (remedy == PUSH_MOVE_PARTITIONS || !lane_usable(lane))
+        lane_route_again(lane);
+    writer_flush_lanes(lane->writer);
+    if (!list_empty(&lane->queue))
+        lane_flush(lane);
+}
+
+static void push_failed(struct push *push, const struct push_answer *answer)
 {
     struct writer_lane *lane = push->lane;
     struct overhand_writer *writer = lane->writer;
-    enum push_remedy remedy = push_remedy(status);
+    enum push_remedy remedy = push_remedy(push, answer->status);
     char name[ADDRESS_TEXT_BYTES + 128];
 
-    link_name(lane->link, name, sizeof name);
-    if (writer->status != 0) {
-        push_drop(push);
-        return;
+    if (writer->status == 0) {
+        if (remedy == PUSH_MOVE_PARTITIONS && !push_move_full(push, answer))
+            remedy = PUSH_END;
+        if (remedy == PUSH_END)
+            writer_end(writer, answer->status, "%s refused a push: %s",
+                       link_name(lane->link, name, sizeof name), answer->text);
     }
-    if (remedy == PUSH_END) {
-        writer_end(writer, status, "%s refused a push: %s", name, text);
+    if (writer->status != 0) {
         push_drop(push); /* after the end: the last block gone must not look like the last ack */
         return;
     }
     push_requeue(push);
-    if (remedy == PUSH_RESEND && ++lane->n_failures >= PUSH_FAILURES_MAX) {
-        lane_on_gone(lane);
-        return;
-    }
-    if (remedy == PUSH_STAND_IN || lane->failed) {
-        lane_leave(lane, name, text);
-        return;
-    }
-    if (remedy == PUSH_PAUSE)
-        loop_timer_start(&lane->pause, PUSH_PAUSE_MS);
-    lane_flush(lane);
+    push_remedy_failure(lane, remedy, answer);
 }
