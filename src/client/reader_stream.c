@@ -366,7 +366,7 @@ static void source_on_end(struct reader_source *source, const struct rpc_frame *
     if (end == NULL)
         source_failed(source, OVERHAND_E_PROTOCOL, "malformed end of stream");
     else if (end->code != 0)
-        source_failed(source, end->code, end->text);
+        source_failed(source, err_from_peer(end->code), end->text);
     else
         source_end(source, 0, end->unknown_count > 0 ? "it knows nothing of some partitions" : "");
     if (end != NULL)
@@ -379,7 +379,7 @@ static void source_on_error_reply(struct reader_source *source, const struct rpc
         overhand__wire__status__unpack(NULL, frame->prefix.header_length, frame->header);
 
     source->answered = true;
-    source_failed(source, reply != NULL && reply->code < 0 ? reply->code : OVERHAND_E_PROTOCOL,
+    source_failed(source, reply != NULL ? err_from_peer(reply->code) : OVERHAND_E_PROTOCOL,
                   reply != NULL ? reply->text : "malformed error");
     if (reply != NULL)
         overhand__wire__status__free_unpacked(reply, NULL);

@@ -128,7 +128,10 @@ static void push_on_reply(struct rpc_call *call, int status, const uint8_t *head
 
     if (header != NULL) {
         reply = overhand__wire__status__unpack(NULL, len, header);
-        answer.status = reply != NULL ? reply->code : OVERHAND_E_PROTOCOL;
+        if (reply == NULL)
+            answer.status = OVERHAND_E_PROTOCOL;
+        else if (status == 0 && reply->code != 0)
+            answer.status = err_from_peer(reply->code);
     }
     if (reply != NULL) {
         answer.credit = reply->credit;

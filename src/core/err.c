@@ -126,6 +126,11 @@ static const struct {
     {ENXIO, OVERHAND_E_NOT_FOUND},
 };
 
+int err_from_peer(int code)
+{
+    return code >= 0 || code == OVERHAND_E_AGAIN ? OVERHAND_E_PROTOCOL : code;
+}
+
 int err_from_errno(int errnum)
 {
     if (errnum == 0)

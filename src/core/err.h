@@ -18,6 +18,10 @@ bool err_is_retriable(int code);
  * OVERHAND_E_CONNECT ...; OVERHAND_E_IO for those without a code of their own. */
 int err_from_errno(int errnum);
 
+/* The code that a peer gave for a failure, as we may pass it on: what is no failure, or speaks of our
+ * own caller's time (AGAIN), becomes OVERHAND_E_PROTOCOL. */
+int err_from_peer(int code);
+
 /* A promise of our own code, checked in release builds as well; never for input from a peer. */
 #define ASSERT(condition)                                                                          \
     do {                                                                                           \

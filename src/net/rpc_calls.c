@@ -92,7 +92,7 @@ static void call_tell_refused(struct rpc_call *call, const uint8_t *header, size
     if (reply == NULL || reply->code >= 0)
         call->done(call, OVERHAND_E_PROTOCOL, NULL, 0, "the peer's ERROR reply makes no sense");
     else
-        call->done(call, reply->code, header, len, text_cut(reply->text));
+        call->done(call, err_from_peer(reply->code), header, len, text_cut(reply->text));
     if (reply != NULL)
         overhand__wire__status__free_unpacked(reply, NULL);
 }

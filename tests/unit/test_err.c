@@ -37,6 +37,16 @@ static void test_a_number_that_is_no_code_is_unknown_and_final(void **state)
     }
 }
 
+static void test_a_peers_code_that_is_no_failure_is_a_protocol_error(void **state)
+{
+    const int numbers[] = {0, 1, OVERHAND_END, INT32_MAX, OVERHAND_E_AGAIN};
+
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
+        assert_int_equal(err_from_peer(numbers[i]), OVERHAND_E_PROTOCOL);
+    assert_int_equal(err_from_peer(OVERHAND_E_BUSY), OVERHAND_E_BUSY);
+    assert_int_equal(err_from_peer(-1000000), -1000000);
+}
+
 static void test_what_may_work_later_or_elsewhere_is_retriable(void **state)
 {
     assert_true(err_is_retriable(OVERHAND_E_CONNECT));
@@ -83,6 +93,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_code_has_its_own_name_and_a_text),
         cmocka_unit_test(test_a_number_that_is_no_code_is_unknown_and_final),
+        cmocka_unit_test(test_a_peers_code_that_is_no_failure_is_a_protocol_error),
         cmocka_unit_test(test_what_may_work_later_or_elsewhere_is_retriable),
         cmocka_unit_test(test_system_codes_are_translated),
         cmocka_unit_test(test_a_broken_promise_aborts_in_every_build),
