@@ -6,7 +6,7 @@
 # The jar is made where Maven makes it (src/client/spark/target) and copied to
 # build/PRESET/overhand-spark.jar, which is the name to use: another preset's build replaces Maven's.
 #
-# Usage: scripts/build.sh release|dev|tsan|fuzz
+# Usage: scripts/build.sh release|dev|tsan|fuzz [TARGET]     (a target of CMake's; default: everything)
 set -euo pipefail
 
 # shellcheck source=scripts/setup.sh
@@ -14,6 +14,7 @@ source scripts/setup.sh
 use_java
 
 preset=$1
+target=${2:-all}
 build=$PWD/build/$preset
 plugin=src/client/spark
 jar=$build/overhand-spark.jar
@@ -46,7 +47,7 @@ is_configured() {
 
 spark_versions=$(IFS=';' && echo "${SPARK_TEST_VERSIONS[*]}")
 is_configured || configure
-cmake --build "build/$preset" -- --quiet
+cmake --build "build/$preset" --target "$target" -- --quiet
 
 # The sanitizers of tsan and fuzz cannot be loaded into a JVM, so these two presets make no jar.
 case $preset in
