@@ -238,13 +238,25 @@ static void sim_dir_close(struct disk *disk, struct disk_dir *dir)
     dir->backend = NULL;
 }
 
+/* What a blocking look at the disk fails with; 0: nothing. */
+static int sim_look(struct sim_disk *sim)
+{
+    struct sim_disk_fault *fault = &sim->look_fault;
+    unsigned n = sim->n_looks++;
+
+    if (sim->crashed)
+        return OVERHAND_E_IO;
+    return n == fault->skip || (n > fault->skip && fault->forever) ? fault->status : 0;
+}
+
 static int sim_list(struct disk *disk, struct disk_dir *dir, disk_list_cb name, void *arg)
 {
     struct sim_dir *found = dir->backend;
     struct list *node;
+    int rc = sim_look(sim_of(disk));
 
-    if (sim_of(disk)->crashed)
-        return OVERHAND_E_IO;
+    if (rc != 0)
+        return rc;
     list_for_each(node, &found->files) {
         struct sim_file *file = container_of(node, struct sim_file, node);
 
@@ -269,9 +281,10 @@ static int sim_peek(struct disk *disk, struct disk_dir *dir, const char *name, v
                     size_t len, uint64_t offset, uint64_t *file_bytes)
 {
     struct sim_file *file = sim_dir_find(dir->backend, name);
+    int rc = sim_look(sim_of(disk));
 
-    if (sim_of(disk)->crashed)
-        return OVERHAND_E_IO;
+    if (rc != 0)
+        return rc;
     if (file == NULL)
         return OVERHAND_E_NOT_FOUND;
     *file_bytes = file->cached.len;
@@ -344,8 +357,15 @@ void sim_disk_fail_dir(struct sim_disk *sim, const char *path, int status)
                            .kind = SIM_DISK_ANY, .path = path, .status = status, .forever = true});
 }
 
+void sim_disk_fail_look(struct sim_disk *sim, unsigned nth, int status, bool forever)
+{
+    sim->look_fault =
+        (struct sim_disk_fault){.skip = sim->n_looks + nth, .status = status, .forever = forever};
+}
+
 void sim_disk_heal(struct sim_disk *sim)
 {
+    sim->look_fault = (struct sim_disk_fault){0};
     sim->n_faults = 0;
 }
 

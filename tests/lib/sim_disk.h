@@ -31,6 +31,8 @@ struct sim_disk {
     struct list dirs, under_way;
     struct sim_disk_fault faults[SIM_DISK_FAULTS_MAX];
     unsigned n_faults;
+    unsigned n_looks; /* calls of list and peek */
+    struct sim_disk_fault look_fault;
     unsigned hold; /* bit mask of kinds */
     bool crashed;
     int next_fd;
@@ -53,6 +55,9 @@ void sim_disk_fail_from(struct sim_disk *sim, int kind, unsigned nth, int status
 void sim_disk_fail_write(struct sim_disk *sim, unsigned nth, int status);
 /* Everything in one directory fails from now on. */
 void sim_disk_fail_dir(struct sim_disk *sim, const char *path, int status);
+/* The nth call of list or peek (they block, so they are no operations) fails, with `forever` all
+ * from there on, too. */
+void sim_disk_fail_look(struct sim_disk *sim, unsigned nth, int status, bool forever);
 /* No more faults. Capacities stay. */
 void sim_disk_heal(struct sim_disk *sim);
 /* How many bytes a directory's file system has; default 1 TiB. Writes beyond fail with NO_SPACE. */

@@ -33,6 +33,7 @@ struct sim_net *sim_net_new(struct sim_loop *loop, uint64_t seed)
     list_init(&sim->hosts);
     list_init(&sim->links);
     list_init(&sim->ends);
+    sim_net_fail_none(sim);
     return sim;
 }
 
@@ -122,6 +123,34 @@ uint64_t sim_net_delivered_bytes(const struct sim_net *sim)
 uint64_t sim_net_n_writes(const struct sim_net *sim)
 {
     return sim->n_writes;
+}
+
+/* ---- failures by number ---- */
+
+void sim_net_fail(struct sim_net *sim, enum sim_net_event event, uint64_t nth, bool forever)
+{
+    sim->events[event].fail_at = sim->events[event].n + nth;
+    sim->events[event].forever = forever;
+}
+
+void sim_net_fail_none(struct sim_net *sim)
+{
+    for (int event = 0; event < SIM_NET_EVENTS; event++) {
+        sim->events[event].fail_at = UINT64_MAX;
+        sim->events[event].forever = false;
+    }
+}
+
+uint64_t sim_net_n_events(const struct sim_net *sim, enum sim_net_event event)
+{
+    return sim->events[event].n;
+}
+
+bool sim_event_fails(struct sim_net *sim, enum sim_net_event event)
+{
+    uint64_t n = sim->events[event].n++, fail_at = sim->events[event].fail_at;
+
+    return n == fail_at || (n > fail_at && sim->events[event].forever);
 }
 
 /* ---- links ---- */
@@ -288,7 +317,7 @@ static bool sim_connect_arrive(struct sim_stream *self)
 
     if (link != NULL && link->cut)
         return false;
-    if (listener == NULL || to->refusing) {
+    if (listener == NULL || to->refusing || sim_event_fails(from->sim, SIM_NET_CONNECT)) {
         self->connect_status = OVERHAND_E_CONNECT;
         return true;
     }

@@ -42,6 +42,16 @@ void sim_net_refuse(struct sim_net *sim, const char *host, bool refuse);
 /* Break one connection: both ends see OVERHAND_E_DISCONNECTED. */
 void sim_net_reset_stream(struct net_stream *stream);
 
+/* What can fail by number: a connect is refused; a write, or the delivery of some bytes, breaks its
+ * connection on both sides instead. */
+enum sim_net_event { SIM_NET_CONNECT, SIM_NET_WRITE, SIM_NET_DELIVERY, SIM_NET_EVENTS };
+/* The nth event of a kind from now (0 = the next) fails; with `forever` all from there on, too. */
+void sim_net_fail(struct sim_net *sim, enum sim_net_event event, uint64_t nth, bool forever);
+/* No event fails any more. */
+void sim_net_fail_none(struct sim_net *sim);
+/* Events of a kind so far. */
+uint64_t sim_net_n_events(const struct sim_net *sim, enum sim_net_event event);
+
 /* Streams that have not been closed. */
 unsigned sim_net_n_streams(const struct sim_net *sim);
 /* Bytes delivered to readers, and calls of net_write, so far. */

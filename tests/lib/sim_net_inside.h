@@ -15,6 +15,10 @@ struct sim_net {
     struct list ends;  /* of all connections */
     unsigned n_streams, n_listeners;
     uint64_t delivered_bytes, n_writes;
+    struct {
+        uint64_t n, fail_at; /* fail_at UINT64_MAX: none */
+        bool forever;
+    } events[SIM_NET_EVENTS];
 };
 
 struct sim_host {
@@ -75,6 +79,8 @@ struct sim_stream {
 struct sim_host *sim_host_of(struct net *net);
 /* The link between two hosts; NULL when it is a plain one. */
 struct sim_link *sim_link_find(const struct sim_host *a, const struct sim_host *b);
+/* Count an event. Returns: true when it shall fail. */
+bool sim_event_fails(struct sim_net *sim, enum sim_net_event event);
 /* A random delay. */
 uint64_t sim_latency_ns(struct sim_net *sim);
 /* net_ops.listen, listener_close and connect. */

@@ -154,8 +154,13 @@ static void sim_deliver(struct sim_end *end)
     struct sim_segment *segment = container_of(end->segments.next, struct sim_segment, node);
     struct net_stream *stream = &end->stream->stream;
     uint8_t *buffer = NULL;
-    size_t len = stream->events->on_space(stream, &buffer);
+    size_t len;
 
+    if (sim_event_fails(end->host->sim, SIM_NET_DELIVERY)) {
+        sim_net_reset_stream(stream);
+        return;
+    }
+    len = stream->events->on_space(stream, &buffer);
     ASSERT(buffer != NULL && len > 0);
     if (len > segment->len - segment->at)
         len = segment->len - segment->at;
@@ -304,6 +309,8 @@ static void sim_stream_write(struct net_stream *stream, struct net_write *write,
     }
     ASSERT(self->end != NULL);
     self->end->host->sim->n_writes++;
+    if (sim_event_fails(self->end->host->sim, SIM_NET_WRITE))
+        sim_net_reset_stream(stream);
     queued = mem_zalloc(sizeof *queued + (size_t)n_iov * sizeof *iov);
     queued->write = write;
     for (int i = 0; i < n_iov; i++) {
