@@ -150,6 +150,22 @@ int fixture_append(struct client_fixture *f, struct overhand_writer *writer, uin
     return rc;
 }
 
+int fixture_batch(struct client_fixture *f, struct overhand_writer *writer, uint32_t map,
+                  uint32_t partition, uint32_t len)
+{
+    uint64_t *number = &f->n_records[map * FIXTURE_PARTITIONS + partition];
+    uint8_t *record = mem_alloc(len);
+    int rc;
+
+    ASSERT(len >= RECORD_HEADER_BYTES);
+    record_fill(record, len, map, partition, *number);
+    rc = overhand_writer_batch(writer, partition, record, len, WAIT_MS);
+    if (rc == 0)
+        ++*number;
+    mem_free(record);
+    return rc;
+}
+
 int fixture_finish(struct client_fixture *f, struct overhand_writer *writer, uint32_t map,
                    uint64_t attempt)
 {

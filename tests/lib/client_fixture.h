@@ -40,6 +40,9 @@ struct overhand_writer *fixture_open_writer(struct client_fixture *f, uint32_t m
 /* Append n records of random length to random partitions. Returns: what append said last. */
 int fixture_append(struct client_fixture *f, struct overhand_writer *writer, uint32_t map,
                    unsigned n, size_t max_len);
+/* Give one record of `len` bytes (20 at least) as a batch. Returns: what the writer said. */
+int fixture_batch(struct client_fixture *f, struct overhand_writer *writer, uint32_t map,
+                  uint32_t partition, uint32_t len);
 /* Finish; on success note what readers shall expect of this attempt, and close. Returns: what
  * finish said. */
 int fixture_finish(struct client_fixture *f, struct overhand_writer *writer, uint32_t map,
