@@ -10,6 +10,10 @@ enum {
     SEGMENT_FIRST_SHARE = 16,           /* and with this part of what the last one grew to */
 };
 
+/* A partition with one file and the beginning of its place in tables. */
+#define PARTITION_OVERHEAD_BYTES                                                                   \
+    ((int64_t)(sizeof(struct partition) + sizeof(struct data_file) + 4 * sizeof(void *)))
+
 struct partition *partition_new(struct store *store, struct store_shuffle *shuffle, uint32_t number)
 {
     struct partition *partition = mem_zalloc(sizeof *partition);
@@ -26,6 +30,7 @@ struct partition *partition_new(struct store *store, struct store_shuffle *shuff
     list_init(&partition->files);
     store_shuffle_hold(shuffle);
     store->n_alive++;
+    store_overhead(store, PARTITION_OVERHEAD_BYTES);
     return partition;
 }
 
@@ -49,6 +54,9 @@ static void partition_free(struct partition *partition)
         data_file_end(file, partition->doomed || file->n_runs == 0);
     }
     store_shuffle_drop(partition->shuffle);
+    store_overhead(store, -PARTITION_OVERHEAD_BYTES -
+                              (int64_t)(partition->index_capacity * sizeof *partition->index +
+                                        partition->runs_capacity * sizeof *partition->runs));
     mem_free(partition->runs);
     mem_free(partition->index);
     mem_free(partition);
@@ -139,6 +147,8 @@ void partition_add_index(struct partition *partition, const struct run_index_ent
             capacity = INDEX_CAPACITY_MIN;
         if (capacity < n_blocks)
             capacity = n_blocks;
+        store_overhead(partition->store, (int64_t)((capacity - partition->index_capacity) *
+                                                   sizeof *partition->index));
         partition->index = mem_reallocarray(partition->index, capacity, sizeof *partition->index);
         partition->index_capacity = capacity;
     }
@@ -149,7 +159,10 @@ void partition_add_index(struct partition *partition, const struct run_index_ent
 void partition_add_run(struct partition *partition, const struct run *run)
 {
     if (partition->n_runs == partition->runs_capacity) {
-        partition->runs_capacity = partition->runs_capacity == 0 ? 1 : partition->runs_capacity * 2;
+        uint32_t more = partition->runs_capacity == 0 ? 1 : partition->runs_capacity;
+
+        partition->runs_capacity += more;
+        store_overhead(partition->store, (int64_t)(more * sizeof *partition->runs));
         partition->runs =
             mem_reallocarray(partition->runs, partition->runs_capacity, sizeof *partition->runs);
     }

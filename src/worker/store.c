@@ -301,6 +301,8 @@ int store_accepts(struct store *store)
 {
     if (store->seal_state != SEAL_NONE || store->closed != NULL)
         return OVERHAND_E_DRAINING;
+    if (!store_overhead_fits(store))
+        return OVERHAND_E_NO_SPACE;
     return directory_accepts(store);
 }
 

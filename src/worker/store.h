@@ -102,7 +102,8 @@ uint64_t store_credit(struct store *store, uint64_t app_uid);
 
 /* ---- writing ---- */
 
-/* May new data be appended? Returns: 0, OVERHAND_E_NO_SPACE, OVERHAND_E_IO (every directory is out
+/* May new data be appended? Returns: 0, OVERHAND_E_NO_SPACE (on disk, or for describing more
+ * partitions and blocks), OVERHAND_E_IO (every directory is out
  * of service), OVERHAND_E_DRAINING. */
 MUST_CHECK int store_accepts(struct store *store);
 /* Has the partition as many bytes as it may have here? */
@@ -188,6 +189,7 @@ struct store_block_info {
 };
 struct store_stats {
     uint64_t memory_bytes, memory_used;
+    uint64_t overhead_bytes; /* of structs and indexes, not part of memory_used */
     uint64_t appended_bytes, written_bytes, read_disk_bytes, read_memory_bytes;
     uint64_t n_partitions, n_files, n_runs;
     uint64_t n_bad_files; /* recovery left them alone, in whole or in part */

@@ -81,4 +81,5 @@ void store_stats(struct store *store, struct store_stats *stats)
     *stats = store->stats;
     stats->memory_bytes = store->arena.limit_bytes;
     stats->memory_used = store->arena.used_bytes;
+    stats->overhead_bytes = store->overhead_bytes;
 }

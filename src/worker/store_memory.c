@@ -12,6 +12,7 @@
  * alone. What waits for another worker's answer never fills more than half of memory, and all else
  * is let go when the disk did its work: so a copy always gets its memory, and of two workers that
  * forward to each other neither waits for the other. */
+#include "core/log.h"
 #include "core/mem.h"
 #include "worker/store_state.h"
 
@@ -19,8 +20,9 @@ enum {
     STARVING = 64,
     CREDIT_MIN_BYTES = 64 << 10,
     CREDIT_MAX_BYTES = 16 << 20,
-    COPY_SHARE = 8,    /* this part of memory only copies may use */
-    CREDIT_SHARE = 16, /* one connection may ask for this part of what is free */
+    COPY_SHARE = 8,     /* this part of memory only copies may use */
+    OVERHEAD_SHARE = 2, /* of memory.limit: what may describe partitions besides it */
+    CREDIT_SHARE = 16,  /* one connection may ask for this part of what is free */
 };
 
 /* In front of each body. */
@@ -228,6 +230,26 @@ void store_memory_turn(struct store *store)
     }
     if (wait != NULL && promised_bytes > 0)
         store_kick(store); /* what was promised may have been taken, or not: look again */
+}
+
+/* ---- what describes partitions ---- */
+
+bool store_overhead_fits(const struct store *store)
+{
+    return store->overhead_bytes <= store->arena.limit_bytes / OVERHEAD_SHARE;
+}
+
+void store_overhead(struct store *store, int64_t bytes)
+{
+    bool fitted = store_overhead_fits(store);
+
+    store->overhead_bytes += (uint64_t)bytes;
+    if (fitted && !store_overhead_fits(store))
+        log_warn("worker/store",
+                 "shard %u: describing %u partitions takes %llu MiB besides memory.limit: no new "
+                 "data until some are deleted",
+                 store->options.shard, store->n_alive,
+                 (unsigned long long)(store->overhead_bytes >> 20));
 }
 
 /* ---- credit ---- */

@@ -83,8 +83,9 @@ struct store {
     uint64_t writing_bytes;   /* memory they will free */
     struct list idle_files;
     unsigned n_open_files;
-    unsigned n_busy;  /* operations that must end before the store can */
-    unsigned n_alive; /* partitions not freed */
+    unsigned n_busy;         /* operations that must end before the store can */
+    unsigned n_alive;        /* partitions not freed */
+    uint64_t overhead_bytes; /* what describes them, outside the arena: store_overhead */
 
     enum store_seal_state seal_state;
     struct list seal_files;
@@ -120,6 +121,11 @@ void store_visit(struct store *store, void (*visit)(struct partition *partition)
 /* Forget all applications; files stay. */
 void store_forget_all(struct store *store);
 
+/* What describes partitions (structs, index, runs) takes so much more, or less, memory. It cannot be
+ * written to disk, so new data is refused while it takes more than half of memory.limit. */
+void store_overhead(struct store *store, int64_t bytes);
+/* Is there room for describing more? */
+bool store_overhead_fits(const struct store *store);
 /* Bytes that those who wait for memory lack now; 0 when nobody waits. */
 uint64_t store_memory_lacking(const struct store *store);
 /* Give memory to those who wait. */

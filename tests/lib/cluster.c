@@ -69,13 +69,15 @@ void cluster_start_worker(struct cluster *cluster, unsigned index)
     char *port = mem_printf("--listen.port=%u", worker->address.port);
     char *masters = mem_printf("--masters=%s", cluster->masters);
     char *data = mem_printf("--disk.directories=%s", worker->data);
+    char *memory = mem_printf("--memory.limit=%s",
+                              cluster->memory_limit == NULL ? "8MiB" : cluster->memory_limit);
     const char *args[] = {id,
                           port,
                           masters,
                           data,
                           "--listen.host=127.0.0.1",
                           "--shards=1",
-                          "--memory.limit=8MiB",
+                          memory,
                           "--disk.reserve=0",
                           "--heartbeat.interval=100ms",
                           NULL};
@@ -93,6 +95,7 @@ void cluster_start_worker(struct cluster *cluster, unsigned index)
     mem_free(port);
     mem_free(masters);
     mem_free(data);
+    mem_free(memory);
 }
 
 int cluster_end_worker(struct cluster *cluster, unsigned index, int signal_number)

@@ -28,6 +28,7 @@ struct cluster {
     char masters[64]; /* its address */
     struct cluster_worker workers[CLUSTER_WORKERS_MAX];
     unsigned n_workers;
+    const char *memory_limit;       /* of each worker; NULL: 8MiB */
     struct overhand_client *client; /* NULL: not opened */
     uint64_t app_uid;
     uint32_t n_partitions;
@@ -44,7 +45,7 @@ void cluster_init(struct cluster *cluster, unsigned n_workers);
 /* Kill what runs, remove all files. */
 void cluster_fini(struct cluster *cluster);
 
-/* Start a worker (one shard, 8 MiB of memory) and wait until it serves; once more after its end: on
+/* Start a worker (one shard) and wait until it serves; once more after its end: on
  * the same directory and port. */
 void cluster_start_worker(struct cluster *cluster, unsigned index);
 /* Send it a signal and wait for its end. Returns: as daemon_process_end. */

@@ -233,6 +233,27 @@ static void test_a_body_freed_after_its_application_was_dropped_is_accounted(voi
     assert_int_equal(store_fixture_stats(f).memory_used, 0);
 }
 
+static void test_what_describes_partitions_is_bounded_and_comes_back(void **state)
+{
+    struct store_fixture *f = *state;
+    struct block_home home = {1, 1, 0};
+    unsigned n = 0;
+    int rc;
+
+    do { /* blocks of one byte: half of what they cost is their description */
+        rc = store_fixture_push(f, &home, n++, 5000, 1);
+        store_fixture_settle(f);
+    } while (rc == 0);
+    assert_int_equal(rc, OVERHAND_E_NO_SPACE);
+    assert_in_range(store_fixture_stats(f).overhead_bytes, 8 * MIB, 17 * MIB); /* it doubles */
+    assert_int_equal(store_fixture_read(f, &home, NULL, MIB), 0);
+    store_unregister(f->store, 1, 1);
+    store_fixture_forget(store_fixture_model(f, &home));
+    store_fixture_settle(f);
+    assert_int_equal(store_fixture_stats(f).overhead_bytes, 0);
+    assert_int_equal(store_fixture_push(f, &home, n, 1, 1), 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -248,6 +269,7 @@ int main(void)
         TEST(test_credit_shrinks_as_memory_fills_the_heaviest_first),
         TEST(test_idle_memory_goes_back_to_the_system),
         TEST(test_a_body_freed_after_its_application_was_dropped_is_accounted),
+        TEST(test_what_describes_partitions_is_bounded_and_comes_back),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -25,7 +25,7 @@ enum {
     RECORD_MAX = 900,
     LARGE = 9000,
     ARENA_BYTES = 16 << 10,
-    WINDOW_BYTES = 256 << 10
+    WINDOW_BYTES = 12 << 10
 };
 
 /* ---- pools that refuse by number ---- */
