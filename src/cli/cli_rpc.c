@@ -168,6 +168,7 @@ void cli_rpc_disconnect(struct cli_rpc *rpc)
 {
     if (rpc->conn == NULL)
         return;
+    rpc->done = true; /* nothing is waited for: the words of what came before stay */
     rpc_close(rpc->conn, OVERHAND_E_CLOSED);
     while (rpc->conn != NULL)
         loop_uv_run(rpc->loop);

@@ -149,6 +149,7 @@ struct script {
     struct address address;
     const void *answer; /* to the first frame; then the connection is closed */
     size_t answer_len;
+    bool stays; /* leaves it to the other side to end the connection */
 };
 
 static void *script_run(void *arg)
@@ -169,7 +170,8 @@ static void *script_run(void *arg)
             perror("send");
         mem_free(answer);
     }
-    shutdown(fd, SHUT_WR);
+    if (!script->stays)
+        shutdown(fd, SHUT_WR);
     while (recv(fd, hello, sizeof hello, 0) > 0)
         ; /* until the other side has ended, so that nothing is reset */
     close(fd);
@@ -177,10 +179,10 @@ static void *script_run(void *arg)
 }
 
 /* Connect to a server that answers HELLO with some bytes. Returns what cli_rpc_connect said. */
-static int connect_to_script(struct cli_rpc *rpc, const void *answer, size_t answer_len)
+static int connect_to_script(struct cli_rpc *rpc, const void *answer, size_t answer_len, bool stays)
 {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    struct script script = {.answer = answer, .answer_len = answer_len};
+    struct script script = {.answer = answer, .answer_len = answer_len, .stays = stays};
     socklen_t len = sizeof address;
 
     script.listener = socket(AF_INET, SOCK_STREAM, 0);
@@ -209,7 +211,7 @@ static void test_a_server_may_end_at_every_point_of_its_answer(void **state)
     frame_encode(&frame, answer);
     assert_int_equal(cli_rpc_new(&rpc), 0);
     for (size_t len = 0; len < FRAME_PREFIX_BYTES + frame.header_length; len++) {
-        assert_int_equal(connect_to_script(rpc, answer, len), OVERHAND_E_DISCONNECTED);
+        assert_int_equal(connect_to_script(rpc, answer, len, false), OVERHAND_E_DISCONNECTED);
         assert_int_equal(list_workers(rpc), OVERHAND_E_DISCONNECTED);
     }
     cli_rpc_free(rpc);
@@ -225,8 +227,8 @@ static void test_a_server_that_speaks_something_else_is_a_protocol_error(void **
     frame_encode(&frame, answer);
     memset(answer + FRAME_PREFIX_BYTES, 0xff, 4); /* no protobuf */
     assert_int_equal(cli_rpc_new(&rpc), 0);
-    assert_int_equal(connect_to_script(rpc, answer, sizeof answer), OVERHAND_E_PROTOCOL);
-    assert_int_equal(connect_to_script(rpc, http, sizeof http - 1), OVERHAND_E_PROTOCOL);
+    assert_int_equal(connect_to_script(rpc, answer, sizeof answer, false), OVERHAND_E_PROTOCOL);
+    assert_int_equal(connect_to_script(rpc, http, sizeof http - 1, false), OVERHAND_E_PROTOCOL);
     cli_rpc_free(rpc);
 }
 
@@ -243,9 +245,12 @@ static void test_a_refused_hello_comes_with_the_peers_words(void **state)
         (uint32_t)overhand__wire__status__pack(&status, answer + FRAME_PREFIX_BYTES);
     frame_encode(&frame, answer);
     assert_int_equal(cli_rpc_new(&rpc), 0);
-    assert_int_equal(connect_to_script(rpc, answer, FRAME_PREFIX_BYTES + frame.header_length),
-                     OVERHAND_E_VERSION);
-    assert_string_equal(cli_rpc_error(rpc), "versions 5 to 7 are spoken here");
+    for (int stays = 0; stays < 2; stays++) {
+        assert_int_equal(
+            connect_to_script(rpc, answer, FRAME_PREFIX_BYTES + frame.header_length, stays == 1),
+            OVERHAND_E_VERSION);
+        assert_string_equal(cli_rpc_error(rpc), "versions 5 to 7 are spoken here");
+    }
     cli_rpc_free(rpc);
 }
 
