@@ -6,7 +6,8 @@
 # The jar is made where Maven makes it (src/client/spark/target) and copied to
 # build/PRESET/overhand-spark.jar, which is the name to use: another preset's build replaces Maven's.
 #
-# Usage: scripts/build.sh release|dev|tsan|fuzz [TARGET]     (a target of CMake's; default: everything)
+# Usage: scripts/build.sh release|dev|tsan|fuzz [TARGET]
+# TARGET is one of CMake's, to build that alone, without the jar; default: everything.
 set -euo pipefail
 
 # shellcheck source=scripts/setup.sh
@@ -48,6 +49,7 @@ is_configured() {
 spark_versions=$(IFS=';' && echo "${SPARK_TEST_VERSIONS[*]}")
 is_configured || configure
 cmake --build "build/$preset" --target "$target" -- --quiet
+[ "$target" = all ] || exit 0
 
 # The sanitizers of tsan and fuzz cannot be loaded into a JVM, so these two presets make no jar.
 case $preset in
