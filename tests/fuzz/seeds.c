@@ -313,7 +313,7 @@ static void seed_layout(void)
 /* Sealed files of one and two runs, and their beginnings. */
 static void seed_partition_file(void)
 {
-    const struct partition_file_id id = {{0x1122334455667788u, 9, 1000}, 3};
+    const struct partition_file_id id = {.home = {0x1122334455667788u, 9, 1000}, .shard = 3};
     const struct run_index_entry entry = {100, 0, BLOCK_HEADER_BYTES + 100};
     struct run_place places[2];
 
