@@ -15,19 +15,27 @@ enum { WORKER_FIXTURE_SHARDS = 2, WORKER_FIXTURE_PORT = 9701 };
 #define WORKER_FIXTURE_DIR "/data"
 
 struct worker_fixture {
+    struct worker_fixture *beside; /* whose loop and network we use; NULL: our own */
+    const char *id, *host;
     struct sim_loop loop;
     struct sim_net *net;
     struct sim_disk disk;
     struct disk_dir dirs[WORKER_FIXTURE_SHARDS];
     struct worker *worker;
     struct address master; /* "master:9700": nobody listens unless the test does */
-    uint64_t memory_bytes; /* of each shard; change before worker_fixture_start */
+    uint64_t
+        memory_bytes; /* this and the next three: of each shard; change before worker_fixture_start */
+    uint64_t partition_max_bytes, disk_deadline_ms;
+    uint32_t run_bytes;
     bool with_master;
     int serving, stopped; /* statuses; 1: not yet */
 };
 
 /* A network and a disk; no worker yet. */
 void worker_fixture_init(struct worker_fixture *f);
+/* The same for one more worker, worker-2 at host "worker-2", on the loop and network of `other`,
+ * which must end after it. */
+void worker_fixture_init_beside(struct worker_fixture *f, struct worker_fixture *other);
 /* Stop the worker if it runs, then free everything. */
 void worker_fixture_fini(struct worker_fixture *f);
 /* Start a worker on what is on the disk and wait until it serves. */
