@@ -142,7 +142,7 @@ static void peer_on_reply(struct rpc_call *rpc, int status, const uint8_t *heade
     call->status = status;
     mem_free(peer->reply);
     peer->reply = mem_alloc(len + 1);
-    peer->reply_len = status == 0 ? len : 0;
+    peer->reply_len = len;
     if (peer->reply_len > 0)
         memcpy(peer->reply, header, peer->reply_len);
     snprintf(peer->error, sizeof peer->error, "%s", error_text);

@@ -59,8 +59,8 @@ int worker_peer_open(struct worker_peer *peer, struct net *net, const struct add
 void worker_peer_close(struct worker_peer *peer);
 /* Run the loop until the connection is gone; its status. */
 int worker_peer_wait_closed(struct worker_peer *peer);
-/* Ask and wait. Returns: the reply's status; its header in peer->reply, its words in peer->error.
- */
+/* Ask and wait. Returns: the reply's status; its header (an ERROR reply's Status, too) in
+ * peer->reply, its words in peer->error. */
 int worker_peer_call(struct worker_peer *peer, unsigned type, const ProtobufCMessage *message,
                      const void *body, size_t len);
 
