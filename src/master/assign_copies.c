@@ -2,8 +2,8 @@
  *
  * Who: a worker on another host than the slot's first home, and in another zone if one of those
  * chosen is. Among these the one that is furthest from being replica as often as it is primary; of
- * equal ones the next in turn behind the primary, and one further with each slot of that primary:
- * so what one worker leads is copied to many, and when it is lost they share its readers.
+ * equal ones the next in turn behind the one that got the primary's last copy: so what one worker
+ * leads is copied to many, and when it is lost they share its readers.
  *
  * Fails only in choosing, when all workers that take data are on one host. */
 #include "core/mem.h"
@@ -51,9 +51,9 @@ bool assign_copies_choose(struct choice *choice, struct rng *rng)
 
 /* One of the workers of a layout. */
 struct copies_worker {
-    int fit;              /* the best there is for it */
-    int64_t owed;         /* slots it leads, less those it has copies of */
-    unsigned n_led_slots; /* of it, that have their copy's home already */
+    int fit;       /* the best there is for it */
+    int64_t owed;  /* slots it leads, less those it has copies of */
+    unsigned next; /* who is asked first for a copy of what it leads */
     uint32_t next_shard;
 };
 
@@ -63,7 +63,7 @@ static unsigned copies_choose(const struct choice *choice, const struct copies_w
     unsigned chosen = primary;
 
     for (unsigned i = 0; i < choice->n_taken; i++) {
-        unsigned at = (primary + 1 + workers[primary].n_led_slots + i) % choice->n_taken;
+        unsigned at = (workers[primary].next + i) % choice->n_taken;
 
         if (copies_fit(&choice->candidates[primary], &choice->candidates[at]) <
             workers[primary].fit)
@@ -83,6 +83,7 @@ void assign_copies_slots(const struct choice *choice, uint64_t seed, Overhand__W
     for (unsigned i = 0; i < choice->n_taken; i++) {
         const Overhand__Wire__Worker *worker = member_worker(choice->candidates[i].member);
 
+        workers[i].next = i + 1;
         workers[i].fit = copies_best_fit(choice, &choice->candidates[i]);
         workers[i].next_shard = rng_mix(~seed, assign_worker_hash(worker)) % worker->n_shards;
     }
@@ -100,7 +101,7 @@ void assign_copies_slots(const struct choice *choice, uint64_t seed, Overhand__W
         layout->slot_replica_shard[slot] = workers[at].next_shard++ %
                                            member_worker(member)->n_shards;
         workers[at].owed--;
-        workers[primary].n_led_slots++;
+        workers[primary].next = at + 1;
         member->assigned_since_heard++;
     }
     mem_free(workers);

@@ -258,7 +258,7 @@ static void directory_hang(struct directory *directory)
               "shard %u: directory %s hangs: an operation has not ended for %" PRIu64 " ms",
               store->options.shard, directory->dir->path, store->options.disk_deadline_ms);
     directory->hangs = true;
-    directory_set_state(directory, DIRECTORY_FAILED, OVERHAND_E_TIMEOUT);
+    directory_set_state(directory, DIRECTORY_FAILED, OVERHAND_E_IO);
     flush_give_up(directory);
     store_unblock(store);
     store_seal_give_up(directory);
