@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 /* In the child: become the program, or tell the pipe why not. */
-static _Noreturn void cli_child_become(char *const *argv, pid_t parent, int report)
+static _Noreturn void cli_child_become(char *const *argv, pid_t parent, int report, int output)
 {
     static const int numbers[] = {SIGINT, SIGTERM, SIGHUP, SIGCHLD, SIGPIPE};
     sigset_t none;
@@ -27,7 +27,7 @@ static _Noreturn void cli_child_become(char *const *argv, pid_t parent, int repo
     prctl(PR_SET_PDEATHSIG, SIGTERM);
     int input = open("/dev/null", O_RDONLY);
     if (getppid() == parent && input >= 0 && dup2(input, STDIN_FILENO) >= 0 &&
-        dup2(STDERR_FILENO, STDOUT_FILENO) >= 0)
+        dup2(output, STDOUT_FILENO) >= 0)
         execv(argv[0], argv);
     int errnum = errno;
     ssize_t n = write(report, &errnum, sizeof errnum);
@@ -56,23 +56,29 @@ static void cli_child_hear_ends(void)
         signal(SIGCHLD, SIG_DFL);
 }
 
-int cli_child_start(struct cli_child *child, const char *name, char *const *argv)
+int cli_child_start(struct cli_child *child, const char *name, char *const *argv, int *output)
 {
     sigset_t all, before;
     pid_t parent = getpid();
-    int report[2];
+    int report[2], out[2] = {-1, STDERR_FILENO};
 
     snprintf(child->name, sizeof child->name, "%s", name);
     child->pid = 0;
     child->status = 0;
     if (pipe2(report, O_CLOEXEC) != 0)
         return err_from_errno(errno);
+    if (output != NULL && pipe2(out, O_CLOEXEC) != 0) {
+        int errnum = errno;
+        close(report[0]);
+        close(report[1]);
+        return err_from_errno(errnum);
+    }
     cli_child_hear_ends();
     sigfillset(&all);
     sigprocmask(SIG_SETMASK, &all, &before);
     pid_t pid = fork();
     if (pid == 0)
-        cli_child_become(argv, parent, report[1]);
+        cli_child_become(argv, parent, report[1], out[1]);
     int errnum = pid < 0 ? errno : 0;
     sigprocmask(SIG_SETMASK, &before, NULL);
     close(report[1]);
@@ -84,6 +90,12 @@ int cli_child_start(struct cli_child *child, const char *name, char *const *argv
             child->pid = pid;
     }
     close(report[0]);
+    if (output != NULL)
+        close(out[1]);
+    if (output != NULL && errnum != 0)
+        close(out[0]);
+    else if (output != NULL)
+        *output = out[0];
     return err_from_errno(errnum);
 }
 

@@ -12,11 +12,13 @@ struct cli_child {
     int status;    /* of waitpid, once ended */
 };
 
-/* Start a program in a process group of its own, without input, its output going to our stderr. It
- * gets SIGTERM when we vanish. argv ends with NULL; argv[0] is the program's path. If SIGCHLD is
- * ignored it is no longer.
+/* Start a program in a process group of its own, without input, its output going to our stderr, or,
+ * when `output` is not NULL, to a pipe whose reading end *output becomes the caller's. It gets
+ * SIGTERM when we vanish. argv ends with NULL; argv[0] is the program's path. If SIGCHLD is ignored
+ * it is no longer.
  * Returns: 0, OVERHAND_E_NOT_FOUND, OVERHAND_E_DENIED or what else the system said. */
-MUST_CHECK int cli_child_start(struct cli_child *child, const char *name, char *const *argv);
+MUST_CHECK int cli_child_start(struct cli_child *child, const char *name, char *const *argv,
+                               int *output);
 /* Has it ended since the last call? Then it is reaped and `status` is set. Does not block. */
 bool cli_child_reap(struct cli_child *child);
 /* Send a signal, if it runs. */

@@ -1,6 +1,7 @@
 /* `local`: a one-machine cluster in the foreground.
  *
- *   start    a master and N workers, from the programs beside our own, on loopback
+ *   start    a master and N workers, from the programs beside our own, on loopback, each worker at
+ *            an address of its own
  *   ready    once the master lists every worker as alive: one line, then one for each worker
  *   serve    until SIGINT, SIGTERM or SIGHUP; a child that ends is reported, the others go on
  *   end      SIGTERM to the workers, when they have ended to the master; a second signal kills
@@ -251,7 +252,8 @@ const struct cli_command cli_command_local = {
     .options = " workers dir memory shards set ",
     .operand = "",
     .help =
-        "Starts one master and some workers on loopback ports. When all are alive it prints\n"
+        "Starts one master and some workers on loopback ports, worker N at 127.0.0.(N+1), so that\n"
+        "two copies find two hosts. When all are alive it prints\n"
         "\"ready masters=HOST:PORT\" and then \"worker ID pid=PID port=PORT\" for each. Logs go\n"
         "to stderr, warnings and above. SIGINT or SIGTERM ends all and waits for them; a worker\n"
         "writes its data to disk then, and serves it again when started on the same --dir.\n\n"

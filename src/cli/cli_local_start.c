@@ -1,10 +1,9 @@
 /* Where a local cluster's things are, and the command lines of its processes. */
-#include <arpa/inet.h>
 #include <errno.h>
 #include <ftw.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -15,6 +14,7 @@
 enum {
     LOCAL_ARGS_MAX = 64,
     LOCAL_SHARD_BYTES = 8 << 20, /* the least that a worker takes */
+    LOCAL_SAY_TIMEOUT_MS = 30000,
 };
 
 int cli_local_check_sets(const struct cli_args *args)
@@ -83,22 +83,6 @@ void cli_local_remove_dir(struct cli_local *local)
     mem_free(local->dir);
 }
 
-/* A loopback port that is free now. Returns 0 when there is none. */
-static uint16_t local_free_port(void)
-{
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t len = sizeof address;
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    uint16_t port = 0;
-
-    if (fd >= 0 && bind(fd, (struct sockaddr *)&address, len) == 0 &&
-        getsockname(fd, (struct sockaddr *)&address, &len) == 0)
-        port = ntohs(address.sin_port);
-    if (fd >= 0)
-        close(fd);
-    return port;
-}
-
 /* ---- starting ---- */
 
 struct local_argv {
@@ -125,11 +109,12 @@ static void local_argv_add_sets(struct local_argv *argv, const struct cli_args *
             local_argv_add(argv, mem_printf("--set=%s", args->sets[i] + len + 1));
 }
 
-/* Start a program beside ours; `argv` is used up. */
-static int local_start(struct cli_local *local, const char *name, struct local_argv *argv)
+/* Start a program beside ours; `argv` is used up. `output` as for cli_child_start. */
+static int local_start(struct cli_local *local, const char *name, struct local_argv *argv,
+                       int *output)
 {
     struct cli_child *child = &local->children[local->n_children];
-    int rc = cli_child_start(child, name, argv->items);
+    int rc = cli_child_start(child, name, argv->items, output);
 
     if (rc == 0)
         local->n_children++;
@@ -141,24 +126,53 @@ static int local_start(struct cli_local *local, const char *name, struct local_a
     return rc == 0 ? CLI_OK : CLI_PROBLEM;
 }
 
+/* Read the first line that a child says. Returns: false when it says none in time. */
+static bool local_read_line(int output, char *line, size_t size)
+{
+    struct pollfd ready = {.fd = output, .events = POLLIN};
+    size_t len = 0;
+
+    while (len + 1 < size) {
+        int rc = poll(&ready, 1, LOCAL_SAY_TIMEOUT_MS);
+        ssize_t n = rc > 0 ? read(output, line + len, 1) : rc;
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return false; /* time is up, or the child has ended */
+        if (line[len] == '\n')
+            break;
+        len++;
+    }
+    line[len] = '\0';
+    return true;
+}
+
+/* The master takes a free port and says which. */
 static int local_start_master(struct cli_local *local)
 {
     struct local_argv argv = {.n = 0};
+    char line[ADDRESS_TEXT_BYTES + 64], address[ADDRESS_TEXT_BYTES];
+    int output, exit_code;
+    bool said;
 
-    strcpy(local->master.host, "127.0.0.1");
-    local->master.port = local_free_port();
-    if (local->master.port == 0) {
-        fprintf(stderr, "overhand local: no free port on 127.0.0.1: %s\n", strerror(errno));
-        return CLI_PROBLEM;
-    }
     local_argv_add(&argv, mem_printf("%s/overhand-master", local->bin_dir));
     local_argv_add(&argv, mem_strdup("--host=127.0.0.1"));
-    local_argv_add(&argv, mem_printf("--port=%u", local->master.port));
+    local_argv_add(&argv, mem_strdup("--port=0"));
     local_argv_add(&argv, mem_strdup("--log-level=warn"));
     local_argv_add(&argv,
                    mem_strdup("--set=ready_after=0")); /* we wait for all workers ourselves */
     local_argv_add_sets(&argv, local->args, "master");
-    return local_start(local, "master", &argv);
+    exit_code = local_start(local, "master", &argv, &output);
+    if (exit_code != CLI_OK)
+        return exit_code;
+    said = local_read_line(output, line, sizeof line) &&
+           sscanf(line, "serving %264[^,],", address) == 1 &&
+           address_parse(address, 0, &local->master) == 0;
+    close(output);
+    if (!said)
+        fputs("overhand local: the master does not say at which port it serves\n", stderr);
+    return said ? CLI_OK : CLI_PROBLEM;
 }
 
 static unsigned local_n_workers(const struct cli_args *args)
@@ -172,7 +186,7 @@ static int local_start_worker(struct cli_local *local, unsigned index)
     unsigned n_workers = local_n_workers(args);
     uint64_t n_shards = args->n_shards, memory_bytes = args->memory_bytes;
     struct local_argv argv = {.n = 0};
-    char name[32];
+    char name[32], masters[ADDRESS_TEXT_BYTES];
 
     if (n_shards == 0)
         n_shards = (machine_cores() + n_workers - 1) / n_workers;
@@ -183,15 +197,16 @@ static int local_start_worker(struct cli_local *local, unsigned index)
     snprintf(name, sizeof name, "worker-%u", index);
     local_argv_add(&argv, mem_printf("%s/overhand-worker", local->bin_dir));
     local_argv_add(&argv, mem_printf("--id=%s", name));
-    local_argv_add(&argv, mem_strdup("--host=127.0.0.1"));
+    /* an address each: two copies want two hosts */
+    local_argv_add(&argv, mem_printf("--host=127.0.0.%u", 1 + index));
     local_argv_add(&argv, mem_strdup("--port=0"));
-    local_argv_add(&argv, mem_printf("--masters=127.0.0.1:%u", local->master.port));
+    local_argv_add(&argv, mem_printf("--masters=%s", address_format(&local->master, masters)));
     local_argv_add(&argv, mem_printf("--dir=%s/%s", local->dir, name));
     local_argv_add(&argv, mem_printf("--memory=%llu", (unsigned long long)memory_bytes));
     local_argv_add(&argv, mem_printf("--shards=%llu", (unsigned long long)n_shards));
     local_argv_add(&argv, mem_strdup("--log-level=warn"));
     local_argv_add_sets(&argv, args, "worker");
-    return local_start(local, name, &argv);
+    return local_start(local, name, &argv, NULL);
 }
 
 int cli_local_start_all(struct cli_local *local)

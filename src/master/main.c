@@ -71,6 +71,7 @@ static int daemon_run(const struct master_conf *conf)
 {
     struct master_options options = options_of(conf);
     struct address listen = {.port = conf->listen_port};
+    char text[ADDRESS_TEXT_BYTES];
     struct daemon daemon = {0};
     struct rng rng;
     struct net *net;
@@ -93,8 +94,10 @@ static int daemon_run(const struct master_conf *conf)
     } else if ((rc = daemon_watch_signals(&daemon)) != 0) {
         log_error("master", "cannot watch signals: %s", overhand_strerror(rc));
     } else {
-        log_info("master", "serving %s:%u, ready in %u ms", listen.host,
-                 master_server_port(daemon.server), options.ready_after_ms);
+        listen.port = master_server_port(daemon.server);
+        printf("serving %s, ready in %u ms\n", address_format(&listen, text),
+               options.ready_after_ms);
+        fflush(stdout);
         loop_uv_run(daemon.loop);
     }
     if (rc != 0)

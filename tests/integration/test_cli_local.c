@@ -157,6 +157,25 @@ static void test_a_cluster_becomes_ready_answers_and_ends(void **state)
     assert_int_equal(ask(&cluster, "status", NULL), CLI_UNREACHABLE);
 }
 
+/* Clusters that start at the same moment must not meet at one port. */
+static void test_many_clusters_start_at_once_and_each_has_a_port_of_its_own(void **state)
+{
+    enum { CLUSTERS = 4 };
+    struct cluster clusters[CLUSTERS];
+
+    for (int i = 0; i < CLUSTERS; i++)
+        cluster_start(&clusters[i], "--shards", "1", "--memory", "16MiB", NULL);
+    for (int i = 0; i < CLUSTERS; i++)
+        cluster_await_ready(&clusters[i], 1);
+    for (int i = 0; i < CLUSTERS; i++)
+        for (int k = 0; k < i; k++)
+            assert_string_not_equal(clusters[i].masters, clusters[k].masters);
+    for (int i = 0; i < CLUSTERS; i++) {
+        kill(clusters[i].pid, SIGTERM);
+        assert_int_equal(cluster_await_end(&clusters[i]), CLI_OK);
+    }
+}
+
 static void test_a_killed_worker_is_reported_and_the_rest_goes_on(void **state)
 {
     struct cluster cluster;
@@ -205,6 +224,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_cluster_becomes_ready_answers_and_ends),
+        cmocka_unit_test(test_many_clusters_start_at_once_and_each_has_a_port_of_its_own),
         cmocka_unit_test(test_a_killed_worker_is_reported_and_the_rest_goes_on),
         cmocka_unit_test(test_a_cluster_that_cannot_start_says_why_and_leaves_nothing),
         cmocka_unit_test(test_a_cluster_on_its_own_directory_leaves_it),

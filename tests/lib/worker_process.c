@@ -13,7 +13,7 @@
 #include "net/loop_uv.h"
 #include "net/net_uv.h"
 
-static bool process_turn(void *arg)
+bool worker_process_turn(void *arg)
 {
     struct worker_process *process = arg;
 
@@ -25,7 +25,8 @@ void worker_process_init(struct worker_process *process)
 {
     int rc;
 
-    *process = (struct worker_process){.root = "/tmp/overhand-worker-XXXXXX"};
+    *process = (struct worker_process){
+        .id = "w1", .host = "127.0.0.1", .root = "/tmp/overhand-worker-XXXXXX"};
     signal(SIGPIPE, SIG_IGN);
     ASSERT(mkdtemp(process->root) != NULL);
     process->data = mem_printf("%s/data", process->root);
@@ -67,18 +68,20 @@ void worker_process_spawn(struct worker_process *process, const char *port, cons
 {
     char *set_port = mem_printf("listen.port=%s", port);
     char *set_data = mem_printf("disk.directories=%s", process->data);
+    char *set_id = mem_printf("id=%s", process->id);
+    char *set_host = mem_printf("listen.host=%s", process->host);
     const char *args[] = {"--set",
                           set_port,
                           "--set",
                           set_data,
                           "--set",
-                          "listen.host=127.0.0.1",
+                          set_host,
                           "--set",
                           "shards=2",
                           "--set",
                           "memory.limit=32MiB",
                           "--set",
-                          "id=w1",
+                          set_id,
                           "--set",
                           "disk.reserve=0",
                           "--set",
@@ -90,6 +93,8 @@ void worker_process_spawn(struct worker_process *process, const char *port, cons
     daemon_process_start(&process->daemon, "overhand-worker", args, process->log);
     mem_free(set_port);
     mem_free(set_data);
+    mem_free(set_id);
+    mem_free(set_host);
 }
 
 void worker_process_start(struct worker_process *process, const char *extra)
@@ -99,7 +104,7 @@ void worker_process_start(struct worker_process *process, const char *extra)
 
     worker_process_spawn(process, "0", extra);
     ASSERT(fgets(line, sizeof line, process->daemon.out) != NULL);
-    rc = sscanf(line, "serving %264s id=w1 incarnation=%31s shards=2 memory=32MiB", where,
+    rc = sscanf(line, "serving %264s id=%*s incarnation=%31s shards=2 memory=32MiB", where,
                 process->incarnation);
     ASSERT(rc == 2);
     rc = address_parse(where, 0, &process->address);
@@ -109,7 +114,7 @@ void worker_process_start(struct worker_process *process, const char *extra)
 void worker_process_connect(struct worker_process *process, struct worker_peer *peer,
                             uint64_t app_uid, uint32_t shard)
 {
-    int rc = worker_peer_open(peer, process->net, &process->address, process_turn, process,
+    int rc = worker_peer_open(peer, process->net, &process->address, worker_process_turn, process,
                               OVERHAND__WIRE__ROLE__ROLE_EXECUTOR, app_uid, shard);
 
     ASSERT(rc == 0);

@@ -7,6 +7,7 @@
 #include "worker_peer.h"
 
 struct worker_process {
+    const char *id, *host; /* "w1", "127.0.0.1"; the test's to change before it is started */
     char root[64];
     char *data, *log; /* paths: a directory; where stderr goes */
     struct daemon_process daemon;
@@ -27,6 +28,8 @@ void worker_process_start(struct worker_process *process, const char *extra);
 /* Send a signal (0: none) and wait for the end. Returns: exit status, or 128 + the signal that
  * ended it; -1 without one. */
 int worker_process_end(struct worker_process *process, int signal_number);
+/* One turn of the loop of a worker_process, for worker_peer_open. */
+bool worker_process_turn(void *arg);
 /* Connect as an executor; fails the process when refused. */
 void worker_process_connect(struct worker_process *process, struct worker_peer *peer,
                             uint64_t app_uid, uint32_t shard);

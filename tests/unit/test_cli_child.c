@@ -18,7 +18,7 @@ static void start_shell(struct cli_child *child, const char *script)
 {
     char *argv[] = {"/bin/sh", "-c", (char *)script, NULL};
 
-    assert_int_equal(cli_child_start(child, "shell", argv), 0);
+    assert_int_equal(cli_child_start(child, "shell", argv, NULL), 0);
     assert_true(child->pid > 0);
 }
 
@@ -102,9 +102,9 @@ static void test_a_program_that_is_not_there_is_no_child(void **state)
     char *missing[] = {"/nonexistent/program", NULL}, *directory[] = {"/tmp", NULL};
     struct cli_child child;
 
-    assert_int_equal(cli_child_start(&child, "missing", missing), OVERHAND_E_NOT_FOUND);
+    assert_int_equal(cli_child_start(&child, "missing", missing, NULL), OVERHAND_E_NOT_FOUND);
     assert_int_equal(child.pid, 0);
-    assert_int_equal(cli_child_start(&child, "directory", directory), OVERHAND_E_DENIED);
+    assert_int_equal(cli_child_start(&child, "directory", directory, NULL), OVERHAND_E_DENIED);
     assert_false(cli_child_reap(&child));
 }
 
