@@ -257,6 +257,7 @@ static void link_on_hello(struct rpc_call *call, int status, const uint8_t *head
         rpc_close(link->conn, status); /* link_on_closed goes on; repeats are harmless */
         return;
     }
+    link->n_greeted++;
     link_set_state(link, LINK_READY);
     loop_defer(link->client->env.loop, &link->step);
 }

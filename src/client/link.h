@@ -70,6 +70,7 @@ struct link {
     int failed_status;
     char text[256]; /* why the last try or connection failed */
 
+    unsigned n_greeted;   /* connections that got so far */
     uint64_t incarnation; /* of the worker, from its HELLO */
     uint64_t credit_bytes, in_flight_bytes;
     unsigned n_pushes;

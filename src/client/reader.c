@@ -81,8 +81,9 @@ static void reader_on_missing(struct overhand_reader *reader)
 
     for (size_t i = 0; i < plan->n_sources; i++) {
         if (plan->sources[i]->state == SOURCE_ENDED)
-            source_on_trouble(plan->sources[i]);
+            source_note_trouble(plan->sources[i]);
     }
+    reserve_begin_wanted(reader);
     for (size_t i = 0; i < plan->n_sources && reader->n_running == 0; i++) {
         damaged = damaged || plan->sources[i]->damaged;
         if (plan->sources[i]->damaged && !plan->sources[i]->reread)

@@ -92,6 +92,7 @@ struct overhand_reader {
     struct list received; /* items whose job has not begun */
     unsigned n_jobs;
     size_t n_led_begun, n_running; /* sources */
+    size_t n_slow;                 /* of these running: in trouble, others take their turn */
     uint64_t accounted_bytes;      /* of the client's window, by all sources */
     bool over;                     /* complete or failed: sources are gone */
     bool closed;
@@ -109,6 +110,8 @@ void reader_plan_free(struct reader_plan *plan);
 void reader_ask_add(struct reader_ask *ask, uint32_t partition);
 /* Set the attempts: n of them, in any order and with repeats, which it sorts. Too many ranges: all. */
 void reader_ask_set_attempts(struct reader_ask *ask, uint64_t *attempts, size_t n);
+/* True when some partition is in both. */
+bool reader_ask_meets(const struct reader_ask *a, const struct reader_ask *b);
 /* True when the partition is asked for. */
 bool reader_ask_has(const struct reader_ask *ask, uint32_t partition);
 /* Free what it holds. */
@@ -145,6 +148,7 @@ struct reader_source {
     struct link_stream stream;
     struct loop_timer pause, linger;
     uint64_t moved_ns; /* when it last made progress */
+    uint64_t owes_ns;  /* since when the worker has had credit */
     struct window_wait window_wait;
     uint64_t incarnation; /* whom the cursor belongs to; 0: no cursor */
     uint32_t cursor_partition;
@@ -155,6 +159,7 @@ struct reader_source {
     unsigned n_failures;                  /* without a frame in between */
     bool opened, damaged, reread;
     bool troubled;  /* failed or lingered: its reserves were told */
+    bool slow;      /* troubled and still running */
     bool wanted;    /* a reserve: to be asked, or asked again */
     bool answered;  /* the worker has ended the stream itself */
     int status;     /* how it ended */
@@ -173,6 +178,8 @@ void source_on_released(struct reader_source *source, uint32_t len);
 /* ---- reader_reserve.c: the loop ---- */
 
 /* A source failed, lingers, or has ended and something is missing: want its reserves. Once. */
+void source_note_trouble(struct reader_source *source);
+/* The same, and begin them. */
 void source_on_trouble(struct reader_source *source);
 /* Begin the reserves that are wanted and have something to give. */
 void reserve_begin_wanted(struct overhand_reader *reader);

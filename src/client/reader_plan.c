@@ -45,6 +45,19 @@ bool reader_ask_has(const struct reader_ask *ask, uint32_t partition)
     return low < ask->n_partitions / 2 && partition >= ask->partitions[2 * low];
 }
 
+bool reader_ask_meets(const struct reader_ask *a, const struct reader_ask *b)
+{
+    for (size_t i = 0, j = 0; i < a->n_partitions && j < b->n_partitions;) {
+        if (a->partitions[i] + a->partitions[i + 1] <= b->partitions[j])
+            i += 2;
+        else if (b->partitions[j] + b->partitions[j + 1] <= a->partitions[i])
+            j += 2;
+        else
+            return true;
+    }
+    return false;
+}
+
 static int attempt_compare(const void *left, const void *right)
 {
     const uint64_t *a = left, *b = right;

@@ -73,18 +73,28 @@ void reserve_begin_wanted(struct overhand_reader *reader)
     }
 }
 
-void source_on_trouble(struct reader_source *source)
+void source_note_trouble(struct reader_source *source)
 {
     struct overhand_reader *reader = source->reader;
 
     if (source->troubled || reader->over)
         return;
     source->troubled = true;
+    source->slow = source->state != SOURCE_IDLE && source->state != SOURCE_ENDED;
+    reader->n_slow += source->slow;
     for (size_t i = reader->plan.n_led; i < reader->plan.n_sources; i++) {
-        if (reader->plan.sources[i] != source)
-            reader->plan.sources[i]->wanted = true; /* source_narrow finds out whether it is */
+        struct reader_source *reserve = reader->plan.sources[i];
+
+        if (reserve != source && reader_ask_meets(&reserve->all, &source->all))
+            reserve->wanted = true;
     }
-    reserve_begin_wanted(reader);
+}
+
+void source_on_trouble(struct reader_source *source)
+{
+    source_note_trouble(source);
+    reserve_begin_wanted(source->reader);
+    source_begin_some(source->reader);
 }
 
 void source_reread(struct reader_source *source)

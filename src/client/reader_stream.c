@@ -28,8 +28,9 @@ enum {
     SOURCE_BUSY_MAX = 100, /* a worker that says BUSY is alive */
     SOURCE_PAUSE_MS = 100,
     SOURCE_PAUSE_MAX_MS = 1000,
-    SOURCE_HEDGE_MS = 1000, /* without a stream */
-    SOURCE_STALL_MS = 3000, /* of a stream that owes us something and sends nothing */
+    SOURCE_HEDGE_MS = 1000,          /* without a stream */
+    SOURCE_STALL_MS = 3000,          /* of a stream that owes us something and sends nothing */
+    SOURCE_BODY_BYTES_PER_MS = 1000, /* of a frame half here; silence is noticed before */
 };
 
 static const bool source_moves[SOURCE_STATE_END][SOURCE_STATE_END] = {
@@ -68,20 +69,26 @@ static size_t reader_streams_max(const struct overhand_reader *reader)
     return n > 0 ? n : 1;
 }
 
-/* It makes progress, or has a new chance to. */
+/* It makes progress. */
 static void source_note_moved(struct reader_source *source)
 {
     source->moved_ns = loop_now_ns(source->reader->client->env.loop);
 }
 
-/* From now on it must get somewhere, where there are second copies. */
+static uint64_t source_still_ms(const struct reader_source *source, uint64_t since_ns)
+{
+    return (loop_now_ns(source->reader->client->env.loop) - since_ns) / 1000000;
+}
+
+/* It has no stream: where there are second copies it gets one soon. */
 static void source_watch(struct reader_source *source)
 {
     const struct reader_plan *plan = &source->reader->plan;
+    uint64_t still_ms = source_still_ms(source, source->moved_ns);
 
-    source_note_moved(source);
     if (plan->n_sources > plan->n_led && !source->troubled)
-        loop_timer_start(&source->linger, SOURCE_HEDGE_MS);
+        loop_timer_start(&source->linger,
+                         still_ms < SOURCE_HEDGE_MS ? SOURCE_HEDGE_MS - still_ms : 0);
 }
 
 void source_begin(struct reader_source *source)
@@ -98,6 +105,7 @@ void source_begin(struct reader_source *source)
     window_wait_init(&source->window_wait, source_on_memory);
     loop_timer_init(&source->pause, client->env.loop, source_on_pause_over);
     loop_timer_init(&source->linger, client->env.loop, source_on_linger);
+    source_note_moved(source);
     source_watch(source);
     source_connect(source);
 }
@@ -105,7 +113,7 @@ void source_begin(struct reader_source *source)
 void source_begin_some(struct overhand_reader *reader)
 {
     while (!reader->over && reader->n_led_begun < reader->plan.n_led &&
-           reader->n_running < reader_streams_max(reader)) {
+           reader->n_running - reader->n_slow < reader_streams_max(reader)) {
         source_begin(reader->plan.sources[reader->n_led_begun++]);
     }
 }
@@ -185,7 +193,7 @@ static uint64_t source_take_credit(struct reader_source *source)
         window_force(window, bytes);
     }
     if (source->credit_bytes <= 0)
-        source_note_moved(source);
+        source->owes_ns = loop_now_ns(reader->client->env.loop);
     source->credit_bytes += (int64_t)(overdrawn + bytes);
     source->accounted_bytes += bytes;
     reader->accounted_bytes += bytes;
@@ -332,14 +340,14 @@ static void source_on_data(struct reader_source *source, struct rpc_frame *frame
 
     source->receiving_bytes = 0;
     source->held_bytes += segment->len;
-    source->n_failures = 0;
-    source_note_moved(source);
     client_lock(reader->client);
     reader->stats.stored_bytes += segment->len;
     client_unlock(reader->client);
     if (message != NULL) {
         rc = source_take_data(source, segment, message);
         if (rc == 0) {
+            source->n_failures = 0;
+            source_note_moved(source);
             source->incarnation = source->link->incarnation;
             source->cursor_partition = message->cursor->partition;
             source->cursor_offset = message->cursor->offset;
@@ -447,6 +455,8 @@ static void source_retry(struct reader_source *source, int status, const char *t
     source_reset_credit(source);
     source_note(source, status, text);
     source_set_state(source, SOURCE_PAUSING);
+    if (source->n_failures == 1)
+        source_note_moved(source); /* it was well until now */
     source_watch(source);
     if (source->reader->over || !source_may_retry(status) || source->n_failures > n_max) {
         char why[sizeof source->text];
@@ -475,25 +485,36 @@ static void source_on_pause_over(struct loop_timer *timer)
     source_connect(container_of(timer, struct reader_source, pause));
 }
 
-/* Nothing came for a while: whose fault is it? */
+/* How long it may go on as it does, from `since_ns` on. */
+static uint64_t source_patience_ms(const struct reader_source *source, uint64_t *since_ns)
+{
+    *since_ns = source->moved_ns;
+    if (source->state != SOURCE_STREAMING)
+        return SOURCE_HEDGE_MS;
+    if (source->owes_ns > *since_ns)
+        *since_ns = source->owes_ns;
+    return SOURCE_STALL_MS + source->receiving_bytes / SOURCE_BODY_BYTES_PER_MS;
+}
+
+/* Nothing came for a while: is it the worker's fault? */
 static void source_on_linger(struct loop_timer *timer)
 {
     struct reader_source *source = container_of(timer, struct reader_source, linger);
     bool streaming = source->state == SOURCE_STREAMING;
-    uint32_t limit_ms = streaming ? SOURCE_STALL_MS : SOURCE_HEDGE_MS;
+    uint64_t since_ns;
 
-    if (source->state == SOURCE_WAITING || source->receiving_bytes > 0 ||
-        (streaming && source->credit_bytes <= 0))
-        source_note_moved(source); /* ours, or none */
-    uint64_t now_ns = loop_now_ns(source->reader->client->env.loop);
-    uint64_t passed_ms = (now_ns - source->moved_ns) / 1000000;
-    if (passed_ms < limit_ms) {
-        loop_timer_start(&source->linger, limit_ms - (uint32_t)passed_ms);
+    if (source->state == SOURCE_WAITING ||
+        (streaming && source->credit_bytes <= 0 && source->receiving_bytes == 0))
+        source_note_moved(source); /* it waits for us */
+    uint64_t limit_ms = source_patience_ms(source, &since_ns);
+    uint64_t still_ms = source_still_ms(source, since_ns);
+    if (still_ms < limit_ms) {
+        loop_timer_start(&source->linger, limit_ms - still_ms);
         return;
     }
     source_on_trouble(source);
     if (streaming)
-        source_failed(source, OVERHAND_E_TIMEOUT, "it sent nothing for three seconds");
+        source_failed(source, OVERHAND_E_TIMEOUT, "it sent nothing for seconds");
 }
 
 void source_end(struct reader_source *source, int status, const char *text)
@@ -514,6 +535,8 @@ void source_end(struct reader_source *source, int status, const char *text)
     source_set_state(source, SOURCE_ENDED);
     link_drop(source->link);
     reader->n_running--;
+    reader->n_slow -= source->slow;
+    source->slow = false;
     if (status != 0)
         source_on_trouble(source);
     if (!reader->over)

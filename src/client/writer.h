@@ -93,7 +93,7 @@ struct overhand_writer {
     uint64_t *partition_bytes;    /* the caller's after finish */
     struct exceptions exceptions; /* likewise */
     struct writer_worker *workers;
-    unsigned n_refusals; /* times that a worker was found to be of no use */
+    unsigned n_changes; /* of what is known of them */
     struct writer_lane *lanes;
     struct writer_lane **slot_lanes; /* home lane of each slot, NULL: not used yet */
     struct writer_stand_in *stand_ins;

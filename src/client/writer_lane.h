@@ -21,6 +21,7 @@ struct writer_worker {
     bool lost;                  /* what it acked may be gone */
     bool refused;               /* takes nothing more of ours, or is gone */
     bool refused_copy;          /* another worker could not give it second copies */
+    unsigned n_refused_copies;  /* times that this was found */
 };
 
 /* A worker's shard. */
@@ -41,6 +42,9 @@ struct writer_worker *worker_get(struct overhand_writer *writer,
 void worker_refuse(struct writer_worker *worker);
 /* Another worker could not give it second copies. */
 void worker_refuse_copy(struct writer_worker *worker);
+/* Before one copy must do: try once more those that only others could not reach. False: there are
+ * none. */
+bool worker_forgive_copies(struct overhand_writer *writer);
 /* It has acked blocks of ours in this incarnation, to which it was not pushed if another has before. */
 void worker_ack(struct writer_worker *worker, uint64_t incarnation);
 /* What it had acked is gone, `why` in words. Ends the attempt with `status` when nobody else has all of
@@ -70,11 +74,12 @@ struct writer_lane {
     struct list dirty_node;
     struct link_wait wait;
     struct loop_timer pause;
-    bool waiting;        /* for the link */
-    bool urgent;         /* send what is queued, do not wait for more */
-    bool acked;          /* its pair has blocks of ours */
-    unsigned n_failures; /* in a row */
-    unsigned n_busy;     /* likewise */
+    bool waiting;               /* for the link */
+    bool urgent;                /* send what is queued, do not wait for more */
+    bool acked;                 /* its pair has blocks of ours */
+    unsigned n_failures;        /* in a row */
+    unsigned failed_connection; /* the last one that is counted in n_failures */
+    unsigned n_busy;            /* likewise */
 };
 
 /* The lane to a pair, made when there is none. */
@@ -138,7 +143,7 @@ struct writer_stand_in {
     bool cooled;     /* left a hot worker once */
     bool alone;      /* one copy must do */
     bool asking;
-    unsigned n_asked, n_refusals; /* n_refusals: the writer's when it last asked */
+    unsigned n_asked, n_changes; /* n_changes: the writer's when it last asked */
     struct master_call call;
 };
 

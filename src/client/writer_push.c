@@ -23,6 +23,7 @@ struct push {
     struct rpc_call call;
     struct writer_lane *lane;
     uint64_t incarnation; /* whom it was sent to */
+    unsigned connection;  /* the number of the link's */
     struct list blocks;
     size_t bytes;
     unsigned n_blocks;
@@ -32,6 +33,7 @@ struct push {
 /* The parts of its answer. */
 struct push_answer {
     int status;
+    bool by_worker; /* false: the connection's */
     const char *text;
     uint64_t credit, replica_incarnation;
     const uint32_t *full; /* partitions */
@@ -64,6 +66,7 @@ static struct push *push_new(struct writer_lane *lane)
     list_init(&push->blocks);
     push->lane = lane;
     push->incarnation = lane->link->incarnation;
+    push->connection = lane->link->n_greeted;
     push->bytes = bytes;
     push->n_blocks = n;
     for (unsigned i = 0; i < n; i++) {
@@ -123,7 +126,7 @@ static void push_on_reply(struct rpc_call *call, int status, const uint8_t *head
     struct push *push = container_of(call, struct push, call);
     struct overhand_writer *writer = push->lane->writer;
     struct overhand_client *client = writer->client;
-    struct push_answer answer = {.status = status, .text = error_text};
+    struct push_answer answer = {.status = status, .text = error_text, .by_worker = header != NULL};
     Overhand__Wire__Status *reply = NULL;
 
     if (header != NULL) {
@@ -177,7 +180,7 @@ static void push_acked(struct push *push, const struct push_answer *answer)
         push_drop(push);
         return;
     }
-    unsigned n_refusals = writer->n_refusals;
+    unsigned n_changes = writer->n_changes;
     lane->n_failures = lane->n_busy = 0;
     lane->acked = true;
     worker_ack(lane->pair.primary.worker, push->incarnation);
@@ -192,7 +195,7 @@ static void push_acked(struct push *push, const struct push_answer *answer)
         writer_note_ack(lane, block);
         writer_free_block(block);
     }
-    if (writer->n_refusals != n_refusals) /* a worker turned out to be another process */
+    if (writer->n_changes != n_changes) /* a worker turned out to be another process */
         writer_route_unusable(writer);
 }
 
@@ -279,6 +282,18 @@ static void push_pause(struct writer_lane *lane, int status)
     }
 }
 
+/* A connection that breaks takes all that was under way with it: that is one failure. */
+static void push_count_failure(const struct push *push, const struct push_answer *answer)
+{
+    struct writer_lane *lane = push->lane;
+
+    if (!answer->by_worker && lane->failed_connection == push->connection)
+        return;
+    if (!answer->by_worker)
+        lane->failed_connection = push->connection;
+    lane->n_failures += answer->status == OVERHAND_E_TIMEOUT ? 2 : 1;
+}
+
 /* The same bytes again, here or elsewhere. */
 static void push_remedy_failure(struct writer_lane *lane, enum push_remedy remedy,
                                 const struct push_answer *answer)
@@ -286,8 +301,6 @@ static void push_remedy_failure(struct writer_lane *lane, enum push_remedy remed
     struct writer_worker *primary = lane->pair.primary.worker;
     struct writer_worker *replica = lane->pair.replica.worker;
 
-    if (remedy == PUSH_RESEND)
-        lane->n_failures += answer->status == OVERHAND_E_TIMEOUT ? 2 : 1;
     if (remedy == PUSH_STAND_IN ||
         (remedy == PUSH_RESEND && lane->n_failures >= PUSH_FAILURES_MAX)) {
         worker_refuse(primary);
@@ -323,6 +336,8 @@ static void push_failed(struct push *push, const struct push_answer *answer)
         push_drop(push); /* after the end: the last block gone must not look like the last ack */
         return;
     }
+    if (remedy == PUSH_RESEND)
+        push_count_failure(push, answer);
     push_requeue(push);
     push_remedy_failure(lane, remedy, answer);
 }

@@ -221,7 +221,7 @@ static void stand_in_ask(struct writer_stand_in *stand_in)
         worker_describe(partner, &described);
         message.partner = &described;
     }
-    stand_in->n_refusals = writer->n_refusals;
+    stand_in->n_changes = writer->n_changes;
     if (stand_in->n_asked++ < STAND_IN_ASKS_MAX) {
         stand_in->asking = true;
         masters_call(&writer->client->masters, &stand_in->call, OVERHAND__WIRE__ROLE__ROLE_EXECUTOR,
@@ -300,7 +300,7 @@ static void stand_in_on_reply(struct master_call *call, int status, const uint8_
         stand_in_none(stand_in, OVERHAND_E_PROTOCOL, "malformed answer of a master");
     else if (stand_in_take(stand_in, reply->worker, reply->shard))
         ; /* found */
-    else if (stand_in->n_refusals != writer->n_refusals)
+    else if (stand_in->n_changes != writer->n_changes)
         stand_in_step(stand_in); /* it was found to be of no use after we had asked */
     else
         stand_in_none(stand_in, OVERHAND_E_NO_WORKERS, "only one that refused is left");
@@ -349,6 +349,9 @@ static void stand_in_none(struct writer_stand_in *stand_in, int status, const ch
         stand_in->n_left = 0;
         stand_in_leave(stand_in, &stand_in->from);
         stand_in_step(stand_in);
+    } else if (stand_in->next.primary.worker != NULL &&
+               (stand_in->n_changes != writer->n_changes || worker_forgive_copies(writer))) {
+        stand_in_step(stand_in); /* there may be one now */
     } else if (stand_in->next.primary.worker != NULL) {
         if (!writer->warned)
             log_warn("client/write",

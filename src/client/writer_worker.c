@@ -54,13 +54,29 @@ void worker_describe(const struct writer_worker *worker, Overhand__Wire__Worker 
 void worker_refuse(struct writer_worker *worker)
 {
     worker->refused = true;
-    worker->writer->n_refusals++;
+    worker->writer->n_changes++;
 }
 
 void worker_refuse_copy(struct writer_worker *worker)
 {
+    worker->n_refused_copies += !worker->refused_copy;
     worker->refused_copy = true;
-    worker->writer->n_refusals++;
+    worker->writer->n_changes++;
+}
+
+bool worker_forgive_copies(struct overhand_writer *writer)
+{
+    struct writer_worker *worker;
+    bool any = false;
+
+    for (worker = writer->workers; worker != NULL; worker = worker->hh.next) {
+        if (!worker->refused_copy || worker->refused || worker->n_refused_copies > 1)
+            continue;
+        worker->refused_copy = false;
+        any = true;
+    }
+    writer->n_changes += any;
+    return any;
 }
 
 void worker_ack(struct writer_worker *worker, uint64_t incarnation)

@@ -15,12 +15,17 @@ static void fixture_step(void *arg)
 {
     struct client_fixture *f = arg;
 
+    if (f->on_step != NULL)
+        f->on_step(f);
     if (!sim_loop_step(&f->loop))
         f->loop.now_ns += 1000000; /* nothing to do: time passes all the same */
 }
 
-static void fixture_quiet(void *arg, enum overhand_log_level level, const char *line)
+static void fixture_on_log(void *arg, enum overhand_log_level level, const char *line)
 {
+    struct client_fixture *f = arg;
+
+    f->n_warnings += level <= OVERHAND_LOG_WARN;
 }
 
 static void fixture_make_layout(struct client_fixture *f)
@@ -32,20 +37,21 @@ static void fixture_make_layout(struct client_fixture *f)
 
 void client_fixture_init(struct client_fixture *f, uint64_t seed)
 {
-    struct fake_worker *workers[FIXTURE_WORKERS];
     char name[16];
 
     *f = (struct client_fixture){0};
-    log_set_sink(fixture_quiet, NULL);
+    log_set_sink(fixture_on_log, f);
     sim_loop_init(&f->loop);
     f->net = sim_net_new(&f->loop, seed);
     for (unsigned i = 0; i < FIXTURE_WORKERS; i++) {
         snprintf(name, sizeof name, "w%u", i);
         fake_worker_init(&f->workers[i], sim_net_host(f->net, name), name, name, WORKER_PORT);
-        workers[i] = &f->workers[i];
+        f->worker_list[i] = &f->workers[i];
+        f->workers[i].peers = f->worker_list;
+        f->workers[i].n_peers = FIXTURE_WORKERS;
     }
-    fake_master_init(&f->master, sim_net_host(f->net, "master"), "master", MASTER_PORT, workers,
-                     FIXTURE_WORKERS);
+    fake_master_init(&f->master, sim_net_host(f->net, "master"), "master", MASTER_PORT,
+                     f->worker_list, FIXTURE_WORKERS);
     f->options = (struct overhand_client_options){
         .size = sizeof f->options,
         .masters = "master:9700",
@@ -61,6 +67,26 @@ void client_fixture_init(struct client_fixture *f, uint64_t seed)
     };
     ASSERT(client_open_on(&f->options, &env, &f->client) == 0);
     fixture_make_layout(f);
+}
+
+void client_fixture_init_copies(struct client_fixture *f, uint64_t seed)
+{
+    client_fixture_init(f, seed);
+    f->master.replicas = 2;
+    fixture_make_layout(f);
+}
+
+void fixture_kill_worker(struct client_fixture *f, unsigned index)
+{
+    sim_net_refuse(f->net, f->workers[index].id, true);
+    fake_worker_kill(&f->workers[index]);
+    sim_net_reset(f->net, "client", f->workers[index].id);
+}
+
+void fixture_start_worker(struct client_fixture *f, unsigned index, bool keep_data)
+{
+    sim_net_refuse(f->net, f->workers[index].id, false);
+    fake_worker_restart(&f->workers[index], keep_data);
 }
 
 void client_fixture_use_workers(struct client_fixture *f, unsigned n)

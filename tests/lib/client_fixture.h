@@ -14,7 +14,8 @@ struct client_fixture {
     struct sim_loop loop;
     struct sim_net *net;
     struct fake_worker workers[FIXTURE_WORKERS]; /* hosts w0, w1, w2 */
-    struct fake_master master;                   /* host master:9700 */
+    struct fake_worker *worker_list[FIXTURE_WORKERS];
+    struct fake_master master; /* host master:9700 */
     struct overhand_client *client;
     struct overhand_client_options options;
     uint8_t *layout;
@@ -24,14 +25,23 @@ struct client_fixture {
     uint64_t n_records[FIXTURE_MAPS * FIXTURE_PARTITIONS]; /* by map, partition */
     char *exceptions[FIXTURE_MAPS];
     size_t n_exceptions;
+    void (*on_step)(struct client_fixture *f); /* while a call waits, between events; NULL: none */
+    unsigned fault_worker, fault_at;           /* on_step's */
+    unsigned n_warnings;                       /* log lines of level WARN and above */
 };
 
 /* Begin with everything well. */
 void client_fixture_init(struct client_fixture *f, uint64_t seed);
+/* The same with two copies of everything: each slot's second one is at the next worker. */
+void client_fixture_init_copies(struct client_fixture *f, uint64_t seed);
 /* End; whatever was leaked shows. */
 void client_fixture_fini(struct client_fixture *f);
 /* Make workers 0 .. n - 1 the only ones the layout names; call before writing. */
 void client_fixture_use_workers(struct client_fixture *f, unsigned n);
+/* End a worker's process: connections break, new ones are refused. */
+void fixture_kill_worker(struct client_fixture *f, unsigned index);
+/* Start it again, as another incarnation; or end and start it at once. */
+void fixture_start_worker(struct client_fixture *f, unsigned index, bool keep_data);
 
 /* Open a writer for a map; `codec` and `memory_bytes` may be 0. */
 struct overhand_writer *fixture_open_writer(struct client_fixture *f, uint32_t map,

@@ -1,5 +1,5 @@
-/* The fake master. Slots go round the workers and their shards; a stand-in is the first worker
- * that is not to be avoided. */
+/* The fake master. Slots go round the workers and their shards; the second copy of a slot is at the next
+ * worker; a stand-in is the first worker that is neither to be avoided nor on the partner's host. */
 #include "fake_master.h"
 
 #include <string.h>
@@ -22,6 +22,7 @@ uint8_t *fake_master_layout(struct fake_master *master, uint64_t app_uid, uint32
     Overhand__Wire__Worker *pointers[FAKE_MASTER_WORKERS_MAX];
     uint32_t *slot_worker = mem_reallocarray(NULL, master->n_slots, sizeof *slot_worker);
     uint32_t *slot_shard = mem_reallocarray(NULL, master->n_slots, sizeof *slot_shard);
+    uint32_t *replica_worker = mem_reallocarray(NULL, master->n_slots, sizeof *replica_worker);
 
     ASSERT(master->n_workers > 0 && master->workers[0]->n_shards > 0);
     for (unsigned i = 0; i < master->n_workers; i++) {
@@ -31,6 +32,7 @@ uint8_t *fake_master_layout(struct fake_master *master, uint64_t app_uid, uint32
     for (uint32_t slot = 0; slot < master->n_slots; slot++) {
         slot_worker[slot] = slot % master->n_workers;
         slot_shard[slot] = slot / master->n_workers % master->workers[0]->n_shards;
+        replica_worker[slot] = (slot + 1) % master->n_workers;
     }
     message.version = 1;
     message.app_uid = app_uid;
@@ -43,11 +45,18 @@ uint8_t *fake_master_layout(struct fake_master *master, uint64_t app_uid, uint32
     message.slot_worker = slot_worker;
     message.slot_shard = slot_shard;
     message.n_slot_worker = message.n_slot_shard = master->n_slots;
+    if (master->replicas == 2) {
+        ASSERT(master->n_workers > 1);
+        message.slot_replica_worker = replica_worker;
+        message.slot_replica_shard = slot_shard;
+        message.n_slot_replica_worker = message.n_slot_replica_shard = master->n_slots;
+    }
     *len = overhand__wire__layout__get_packed_size(&message);
     uint8_t *bytes = mem_alloc(*len);
     overhand__wire__layout__pack(&message, bytes);
     mem_free(slot_worker);
     mem_free(slot_shard);
+    mem_free(replica_worker);
     return bytes;
 }
 
@@ -74,6 +83,8 @@ static void conn_reply_layout(struct master_conn *conn, const struct rpc_frame *
     Overhand__Wire__RegisterShuffle *request =
         overhand__wire__register_shuffle__unpack(NULL, frame->prefix.header_length, frame->header);
     size_t len;
+
+    conn->master->replicas = request->replicas;
     uint8_t *bytes = fake_master_layout(conn->master, conn->peer.app_uid, request->shuffle_id,
                                         request->n_maps, request->n_partitions, &len);
     Overhand__Wire__Layout *layout = overhand__wire__layout__unpack(NULL, len, bytes);
@@ -93,6 +104,13 @@ static bool request_avoids(const Overhand__Wire__StandIn *request, const char *i
     return false;
 }
 
+static bool request_excludes(const Overhand__Wire__StandIn *request,
+                             const struct fake_worker *worker)
+{
+    return request_avoids(request, worker->id) ||
+           (request->partner != NULL && strcmp(request->partner->host, worker->address.host) == 0);
+}
+
 static void conn_reply_stand_in(struct master_conn *conn, const struct rpc_frame *frame)
 {
     struct fake_master *master = conn->master;
@@ -110,7 +128,9 @@ static void conn_reply_stand_in(struct master_conn *conn, const struct rpc_frame
         snprintf(master->last_avoid + at, sizeof master->last_avoid - at, "%s%s", j > 0 ? "," : "",
                  request->avoid[j]);
     }
-    while (i < master->n_workers && request_avoids(request, master->workers[i]->id))
+    master->n_partners += request->partner != NULL;
+    master->n_one_partition += request->one_partition;
+    while (i < master->n_workers && request_excludes(request, master->workers[i]))
         i++;
     if (i < master->n_workers) {
         fake_worker_describe(master->workers[i], &worker);
@@ -210,7 +230,7 @@ static void master_on_accept(struct net_listener *listener, struct net_stream *s
 void fake_master_init(struct fake_master *master, struct net *net, const char *host, uint16_t port,
                       struct fake_worker *const *workers, unsigned n_workers)
 {
-    *master = (struct fake_master){.n_workers = n_workers, .run_length = 1};
+    *master = (struct fake_master){.n_workers = n_workers, .run_length = 1, .replicas = 1};
     for (unsigned i = 0; i < n_workers; i++) {
         master->workers[i] = workers[i];
         master->n_slots += workers[i]->n_shards;

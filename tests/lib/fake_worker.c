@@ -68,24 +68,25 @@ size_t fake_worker_stored(const struct fake_worker *worker, uint32_t shuffle_id,
 
 /* ---- pushes and control ---- */
 
-static void conn_ack(struct fake_conn *conn, const struct rpc_frame *frame)
+static void conn_ack(struct fake_conn *conn, const struct rpc_frame *frame,
+                     uint64_t replica_incarnation)
 {
     Overhand__Wire__Status status = OVERHAND__WIRE__STATUS__INIT;
+
+    status.replica_incarnation = replica_incarnation;
 
     status.credit = conn->worker->credit_bytes;
     rpc_reply(conn->rpc, &frame->prefix, &status.base);
 }
 
 /* Check every block of a push and store it. */
-static void conn_store(struct fake_conn *conn, const struct rpc_frame *frame,
-                       const Overhand__Wire__Push *push)
+static void worker_store(struct fake_worker *worker, uint64_t app_uid,
+                         const struct rpc_frame *frame, const Overhand__Wire__Push *push)
 {
-    struct fake_worker *worker = conn->worker;
     const uint8_t *at = frame->body;
 
-    ASSERT(push->incarnation == worker->incarnation);
     for (size_t i = 0; i < push->n_partitions; i++) {
-        struct block_home home = {conn->peer.app_uid, push->shuffle_id, push->partitions[i]};
+        struct block_home home = {app_uid, push->shuffle_id, push->partitions[i]};
         struct block_walk walk;
         struct block_header header;
         const uint8_t *block;
@@ -104,25 +105,93 @@ static void conn_store(struct fake_conn *conn, const struct rpc_frame *frame,
     ASSERT(at == frame->body + frame->prefix.body_length);
 }
 
+/* Give the second copy to the peer that the push names. Returns: 0, or why not. */
+static int conn_copy(struct fake_conn *conn, const struct rpc_frame *frame,
+                     const Overhand__Wire__Push *push, uint64_t *incarnation)
+{
+    struct fake_worker *self = conn->worker, *peer = NULL;
+
+    for (unsigned i = 0; i < self->n_peers; i++) {
+        if (strcmp(self->peers[i]->id, push->replica->id) == 0)
+            peer = self->peers[i];
+    }
+    ASSERT(peer != NULL && peer != self && push->replica_shard < peer->n_shards);
+    if (peer->dead || fake_fault_next(&peer->copy_fault) != FAKE_NONE)
+        return OVERHAND_E_REPLICA;
+    worker_store(peer, conn->peer.app_uid, frame, push);
+    peer->n_copied++;
+    *incarnation = peer->incarnation;
+    return 0;
+}
+
+/* Refuse a push that goes to a full partition, and say which are. False: none is. */
+static bool conn_refuse_full(struct fake_conn *conn, const struct rpc_frame *frame,
+                             const Overhand__Wire__Push *push)
+{
+    struct fake_worker *worker = conn->worker;
+    Overhand__Wire__Status status = OVERHAND__WIRE__STATUS__INIT;
+    uint32_t *full = mem_reallocarray(NULL, push->n_partitions, sizeof *full);
+
+    worker->n_accept_full += push->accept_full;
+    for (size_t i = 0; i < push->n_partitions && !push->accept_full; i++) {
+        const struct fake_partition *partition =
+            fake_partition_find(worker, push->shuffle_id, push->partitions[i]);
+
+        if (worker->partition_max_bytes > 0 && partition != NULL &&
+            partition->len >= worker->partition_max_bytes)
+            full[status.n_partitions++] = push->partitions[i];
+    }
+    status.code = OVERHAND_E_FULL;
+    status.text = "full by a test";
+    status.partitions = full;
+    if (status.n_partitions > 0) {
+        worker->n_full++;
+        rpc_post(conn->rpc, FRAME_PUSH, FRAME_REPLY | FRAME_ERROR, frame->prefix.request_id,
+                 &status.base);
+    }
+    mem_free(full);
+    return status.n_partitions > 0;
+}
+
+/* Store it here and, when that is asked for, at the peer. False: it was refused. */
+static bool conn_take_push(struct fake_conn *conn, const struct rpc_frame *frame,
+                           const Overhand__Wire__Push *push, uint64_t *replica_incarnation)
+{
+    struct fake_worker *worker = conn->worker;
+
+    if (conn_refuse_full(conn, frame, push))
+        return false;
+    ASSERT(push->incarnation == worker->incarnation);
+    if (push->replica != NULL && !worker->says_nothing_of_copies &&
+        conn_copy(conn, frame, push, replica_incarnation) != 0) {
+        rpc_reply_error(conn->rpc, &frame->prefix, OVERHAND_E_REPLICA, "no copy at %s",
+                        push->replica->id);
+        return false;
+    }
+    worker_store(worker, conn->peer.app_uid, frame, push);
+    return true;
+}
+
 static void conn_on_push(struct fake_conn *conn, const struct rpc_frame *frame)
 {
     struct fake_worker *worker = conn->worker;
     enum fake_fault_kind fault = fake_fault_next(&worker->push_fault);
+    bool stores = fault == FAKE_NONE || fault == FAKE_LOSE_ACK || fault == FAKE_REPEAT;
+    uint64_t replica_incarnation = 0;
     Overhand__Wire__Push *push =
         overhand__wire__push__unpack(NULL, frame->prefix.header_length, frame->header);
 
     ASSERT(push != NULL);
     worker->n_pushes++;
-    if (fault == FAKE_NONE || fault == FAKE_LOSE_ACK || fault == FAKE_REPEAT)
-        conn_store(conn, frame, push);
-    if (fault == FAKE_REPEAT)
-        conn_store(conn, frame, push);
-    if (fault == FAKE_NONE || fault == FAKE_REPEAT)
-        conn_ack(conn, frame);
+    bool taken = stores && conn_take_push(conn, frame, push, &replica_incarnation);
+    if (taken && fault == FAKE_REPEAT)
+        worker_store(worker, conn->peer.app_uid, frame, push);
+    if (taken && fault != FAKE_LOSE_ACK)
+        conn_ack(conn, frame, replica_incarnation);
     else if (fault == FAKE_REFUSE)
         rpc_reply_error(conn->rpc, &frame->prefix, worker->push_fault.code,
                         "push refused by a test");
-    else if (fault != FAKE_SILENT)
+    else if (fault == FAKE_DISCONNECT || (taken && fault == FAKE_LOSE_ACK))
         rpc_close(conn->rpc, OVERHAND_E_CLOSED);
     overhand__wire__push__free_unpacked(push, NULL);
     mem_free(frame->body);
@@ -136,7 +205,7 @@ static void conn_on_lease(struct fake_conn *conn, const struct rpc_frame *frame)
     conn->worker->n_leases++;
     conn->worker->last_lease_ms = message->lease_ms;
     overhand__wire__lease__free_unpacked(message, NULL);
-    conn_ack(conn, frame);
+    conn_ack(conn, frame, 0);
 }
 
 static void conn_on_unregister(struct fake_conn *conn, const struct rpc_frame *frame)
@@ -147,7 +216,7 @@ static void conn_on_unregister(struct fake_conn *conn, const struct rpc_frame *f
     conn->worker->n_unregisters += (unsigned)message->n_shuffle_ids;
     conn->worker->n_unregister_all += message->all ? 1 : 0;
     overhand__wire__unregister__free_unpacked(message, NULL);
-    conn_ack(conn, frame);
+    conn_ack(conn, frame, 0);
 }
 
 static void conn_on_hello(struct fake_conn *conn, const struct rpc_frame *frame)
@@ -293,8 +362,15 @@ void fake_worker_fini(struct fake_worker *worker)
     worker_drop_data(worker);
 }
 
+void fake_worker_kill(struct fake_worker *worker)
+{
+    worker->dead = true;
+    worker_close_conns(worker);
+}
+
 void fake_worker_restart(struct fake_worker *worker, bool keep_data)
 {
+    worker->dead = false;
     worker_close_conns(worker);
     worker->incarnation += 1000;
     if (!keep_data)

@@ -42,11 +42,20 @@ struct fake_worker {
     uint64_t credit_bytes;             /* said in HELLO and every ack; default 1 MiB */
     size_t frame_bytes;                /* a DATA frame's body, about; default 8 KiB */
 
+    struct fake_worker **peers; /* whom it can give second copies; borrowed */
+    unsigned n_peers;
+    size_t partition_max_bytes; /* a partition with as much is FULL; 0: no limit */
+    bool dead;                  /* for its peers: no connection */
+    bool says_nothing_of_copies;
+
     struct fake_fault hello_fault, push_fault, open_fault, data_fault;
+    struct fake_fault copy_fault; /* REFUSE: as the one who should keep a second copy */
 
     /* what happened */
     unsigned n_connections, n_pushes, n_opens, n_cursors, n_data, n_cancels, n_leases;
     unsigned n_unregisters, n_unregister_all, n_pushed_blocks;
+    unsigned n_copied; /* pushes whose second copies it keeps */
+    unsigned n_full, n_accept_full;
     uint32_t last_lease_ms;
     uint64_t pushed_bytes, in_flight_max_bytes;
     int64_t credit_max_bytes; /* the most a stream could have sent at one time */
@@ -59,6 +68,8 @@ void fake_worker_init(struct fake_worker *worker, struct net *net, const char *i
 void fake_worker_stop(struct fake_worker *worker);
 /* Free the data of a stopped worker. */
 void fake_worker_fini(struct fake_worker *worker);
+/* Close the connections and be gone for peers; who refuses new ones is the network. */
+void fake_worker_kill(struct fake_worker *worker);
 /* Close the connections and begin a new incarnation, with the data or without. */
 void fake_worker_restart(struct fake_worker *worker, bool keep_data);
 /* Fill a wire message with what the worker is; strings are borrowed. */
