@@ -3,6 +3,7 @@
  *   reader.c         the caller's thread: the public functions; the loop: how a read ends
  *   reader_plan.c    the caller's thread: which worker shards are asked for which partitions
  *   reader_stream.c  the loop: one source = one OPEN stream, its credit, its tries
+ *   reader_credit.c  the loop: how much a worker may send
  *   reader_reserve.c the loop: when second copies are read, and what is asked for
  *   reader_block.c   blocks: received -> verified, decompressed on a compression thread -> ready
  *   reader_check.c   what has been seen of what is expected
@@ -174,6 +175,19 @@ void source_begin(struct reader_source *source);
 void source_end(struct reader_source *source, int status, const char *text);
 /* A segment of this source is free again. */
 void source_on_released(struct reader_source *source, uint32_t len);
+
+/* ---- reader_credit.c: the loop ---- */
+
+/* How many streams the reader's window is worth. */
+size_t reader_streams_max(const struct overhand_reader *reader);
+/* Book what the source has now: more than it took only when a block was larger than its credit. */
+void source_settle_credit(struct reader_source *source);
+/* What a source may have in all. */
+uint64_t source_share(const struct reader_source *source);
+/* Take credit out of the client's window. What a block larger than the credit overdrew is granted
+ * besides: its memory has been booked. Returns: bytes to grant; 0: not now, window_wait or a released
+ * segment goes on. */
+uint64_t source_take_credit(struct reader_source *source);
 
 /* ---- reader_reserve.c: the loop ---- */
 

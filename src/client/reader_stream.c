@@ -5,11 +5,6 @@
  *   CONNECTING --no link--> ENDED
  *   ENDED --wanted again (reader_reserve.c)--> CONNECTING
  *
- * Credit: what a source may have outstanding, receiving and held together is its share of the
- * reader's window; all of it is taken from the client's window first. When that is used up the
- * source waits, unless its reader has nothing at all: then it gets a little regardless, so that
- * readers which wait for each other go on.
- *
  * A stream that is lost goes on behind its last frame when the worker is the same process,
  * otherwise from the beginning (the check drops repeats). After SOURCE_FAILURES_MAX failures
  * without a frame in between it counts as ended; whether that matters is decided in reader.c. Where
@@ -21,9 +16,6 @@
 #include "core/mem.h"
 
 enum {
-    SOURCE_CREDIT_MIN_BYTES = 64 << 10,
-    SOURCE_CREDIT_GOOD_BYTES = 256 << 10, /* no more streams at once than this allows */
-    SOURCE_CREDIT_MAX_BYTES = 8 << 20,
     SOURCE_FAILURES_MAX = 3,
     SOURCE_BUSY_MAX = 100, /* a worker that says BUSY is alive */
     SOURCE_PAUSE_MS = 100,
@@ -61,13 +53,6 @@ static void source_set_state(struct reader_source *source, enum source_state sta
 }
 
 /* ---- turns ---- */
-
-static size_t reader_streams_max(const struct overhand_reader *reader)
-{
-    size_t n = reader->window_bytes / SOURCE_CREDIT_GOOD_BYTES;
-
-    return n > 0 ? n : 1;
-}
 
 /* It makes progress. */
 static void source_note_moved(struct reader_source *source)
@@ -138,68 +123,6 @@ static void source_on_link(struct link_wait *wait, int status)
 
 /* ---- credit ---- */
 
-/* What a source may have in all. */
-static uint64_t source_share(const struct reader_source *source)
-{
-    const struct overhand_reader *reader = source->reader;
-    size_t n = reader->plan.n_led - reader->n_led_begun + reader->n_running;
-    size_t n_max = reader_streams_max(reader);
-    uint64_t share = reader->window_bytes / (n < 1 ? 1 : n < n_max ? n : n_max);
-
-    if (source->troubled)
-        return SOURCE_CREDIT_MIN_BYTES; /* the memory is better used for those that send */
-    if (share > SOURCE_CREDIT_MAX_BYTES)
-        return SOURCE_CREDIT_MAX_BYTES;
-    return share < SOURCE_CREDIT_MIN_BYTES ? SOURCE_CREDIT_MIN_BYTES : share;
-}
-
-/* Book what the source has now: more than it took only when a block was larger than its credit. */
-static void source_settle(struct reader_source *source)
-{
-    struct overhand_reader *reader = source->reader;
-    struct window *window = &reader->client->window;
-    uint64_t bytes = source->held_bytes + source->receiving_bytes +
-                     (source->credit_bytes > 0 ? (uint64_t)source->credit_bytes : 0);
-    uint64_t before = source->accounted_bytes;
-
-    source->accounted_bytes = bytes;
-    reader->accounted_bytes += bytes - before; /* wraps when it shrinks */
-    if (bytes > before)
-        window_force(window, bytes - before);
-    else
-        window_give(window, before - bytes);
-}
-
-/* Take credit out of the client's window. What a block larger than the credit overdrew is
- * granted besides: its memory has been booked. Returns: bytes to grant; 0: not now, window_wait
- * or a released segment goes on. */
-static uint64_t source_take_credit(struct reader_source *source)
-{
-    struct overhand_reader *reader = source->reader;
-    struct window *window = &reader->client->window;
-    uint64_t share = source_share(source);
-    uint64_t bytes = share > source->accounted_bytes ? share - source->accounted_bytes : 0;
-    uint64_t overdrawn = source->credit_bytes < 0 ? (uint64_t)-source->credit_bytes : 0;
-
-    if (bytes == 0)
-        return 0;
-    if (!window_take(window, bytes)) {
-        if (reader->accounted_bytes > 0) {
-            if (source->credit_bytes <= 0)
-                window_wait_start(window, &source->window_wait);
-            return 0;
-        }
-        bytes = SOURCE_CREDIT_MIN_BYTES;
-        window_force(window, bytes);
-    }
-    if (source->credit_bytes <= 0)
-        source->owes_ns = loop_now_ns(reader->client->env.loop);
-    source->credit_bytes += (int64_t)(overdrawn + bytes);
-    source->accounted_bytes += bytes;
-    reader->accounted_bytes += bytes;
-    return overdrawn + bytes;
-}
-
 /* The worker owes us frames while it has credit. */
 static void source_update_expects(struct reader_source *source)
 {
@@ -241,7 +164,7 @@ static void source_on_memory(struct window_wait *wait)
 void source_on_released(struct reader_source *source, uint32_t len)
 {
     source->held_bytes -= len;
-    source_settle(source);
+    source_settle_credit(source);
     source_continue(source);
 }
 
@@ -304,7 +227,7 @@ static int source_on_header(struct link_stream *stream, struct rpc_frame *frame)
     source_note_moved(source);
     source->credit_bytes -= len;
     source->receiving_bytes = len;
-    source_settle(source);
+    source_settle_credit(source);
     return 0;
 }
 
@@ -428,7 +351,7 @@ static void source_reset_credit(struct reader_source *source)
     source->credit_bytes = 0;
     source->receiving_bytes = 0;
     window_wait_cancel(&source->window_wait);
-    source_settle(source);
+    source_settle_credit(source);
 }
 
 static bool source_may_retry(int status)
