@@ -54,6 +54,21 @@ check_configuration() {
     diff -u docs/CONFIGURATION.md <(scripts/configuration_md.sh "$build")
 }
 
+# docs/RELIABILITY.md names tests as `FILE.c:FUNCTION`: each is defined there and in the file's list.
+check_named_tests() {
+    local name file function n=0 missing=0
+    while read -r name; do
+        file=$(find tests -name "${name%%:*}")
+        function=${name#*:}
+        n=$((n + 1))
+        if [ -z "$file" ] || [ "$(grep -cw "$function" "$file")" -lt 2 ]; then
+            echo "docs/RELIABILITY.md names a test that does not exist: $name"
+            missing=1
+        fi
+    done < <(grep -oE 'test_[a-z0-9_]+\.c:test_[a-z0-9_]+' docs/RELIABILITY.md | sort -u)
+    [ "$n" -gt 0 ] && [ "$missing" -eq 0 ]
+}
+
 check_shell() {
     shellcheck -x dev .ci/run scripts/*.sh
 }
@@ -97,7 +112,7 @@ run() {
     fi
 }
 
-for name in format includes headers words configuration shell chart tidy; do
+for name in format includes headers words configuration named_tests shell chart tidy; do
     run "$name"
 done
 if [ "${#failed[@]}" -gt 0 ]; then
