@@ -139,6 +139,28 @@ setup_spark_versions() {
     cache_unlock
 }
 
+# The jars of Spark's own tests for one version, in spark-tests-VERSION.
+setup_spark_tests() {
+    local version=$1 dir=$OVERHAND_CACHE/spark-tests-$1
+    [ ! -d "$dir" ] || return 0
+    say "fetching the tests of Spark $version"
+    rm -rf "$dir.new"
+    run_maven tests/spark-suites "-P${version%.*}" "-Dspark.version=$version" \
+        "-DoutputDirectory=$dir.new" "$MAVEN_COPY"
+    mv "$dir.new" "$dir"
+}
+
+# What Spark's own suites need: distributions and tests.
+setup_spark_suites() {
+    local version
+    cache_lock
+    for version in "${SPARK_SUITES_VERSIONS[@]}"; do
+        setup_spark "$version"
+        setup_spark_tests "$version"
+    done
+    cache_unlock
+}
+
 # What `./dev check` needs on top.
 setup_check() {
     setup_packages "${CHECK_PACKAGES[@]}"

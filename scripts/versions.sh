@@ -6,6 +6,11 @@
 SPARK_DEMO_VERSION=3.5.9
 SPARK_TEST_VERSIONS=(3.5.9 4.3.0)
 
+# Lines of Spark whose own test suites are run: the newest of each that has its tests jars on Maven Central.
+# tests/spark-suites/pom.xml has a profile for each line (3.5, 4.2).
+SPARK_SUITES_VERSIONS=(3.5.9 4.2.0)
+MAVEN_COPY=org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies
+
 # Debian source packages rebuilt as position independent archives (scripts/static-deps.sh).
 # Raise the number when the list or the way of building changes; it names the directory in the cache.
 STATIC_DEPS_VERSION=1

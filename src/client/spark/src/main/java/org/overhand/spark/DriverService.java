@@ -142,6 +142,7 @@ final class DriverService {
             byte[] layout =
                     client.registerShuffle(shuffleId, dependency.rdd().getNumPartitions(), nPartitions);
             pausing = false;
+            LOG.debug("Shuffle {} is Overhand's: {} partitions", shuffleId, nPartitions);
             return new OverhandShuffleHandle<>(shuffleId, dependency, appId(), appUid, conf, layout);
         } catch (IOException e) {
             if (conf.fallback() == OverhandConf.Fallback.NEVER) {
