@@ -87,7 +87,8 @@ module_options() {
         grep -E '^(--add-|-XX:\+Ignore|-Djdk\.|-Dio\.netty|--sun-misc|--enable-native)'
 }
 
-# Warnings, the names of the tests as they start, and the plugin's word on every shuffle.
+# Warnings, the names of the tests as they start, the plugin's word on every shuffle, and what a test of
+# the logging of plans expects.
 write_log_configuration() {
     local suite n=0
     cat <<EOF
@@ -101,6 +102,8 @@ rootLogger.level=warn
 rootLogger.appenderRef.file.ref=File
 logger.overhand.name=org.overhand
 logger.overhand.level=debug
+logger.rules.name=org.apache.spark.sql.catalyst.rules
+logger.rules.level=info
 EOF
     for suite in "$@"; do
         n=$((n + 1))

@@ -86,6 +86,7 @@ final class SqlCases {
                 () -> with(spark, "spark.sql.shuffle.orderIndependentChecksum.enabled", "true",
                         () -> checksums(spark.sql("select k, sum(id) from t group by k")))));
         cases.put("unregister, then write again", SqlCases::unregistered);
+        cases.put("cached data beside a shuffle", SqlCases::cachedAndShuffled);
     }
 
     /** From Spark 4.1 on, each map reports one; Spark reruns consumers by it. */
@@ -103,6 +104,21 @@ final class SqlCases {
         long first = rdd.map(row -> row.getLong(1)).reduce(Long::sum);
         SparkInternals.dropAllShuffles();
         return first + " " + rdd.map(row -> row.getLong(1)).reduce(Long::sum);
+    }
+
+    /**
+     * A stage of which one task runs best where its input is cached: the other, which reads a shuffle, must be
+     * run all the same. Spark waits for the preferred place much longer than the suite may take.
+     */
+    private static String cachedAndShuffled(SparkSession spark) throws Exception {
+        Dataset<Row> cached = spark.range(0, 10, 1, 1).toDF("x").cache();
+        try {
+            cached.count();
+            return with(spark, "spark.sql.shuffle.partitions", "1", () -> rows(
+                    spark.range(10, 20, 1, 1).toDF("x").groupBy("x").count().select("x").union(cached)));
+        } finally {
+            cached.unpersist(true);
+        }
     }
 
     interface Work {

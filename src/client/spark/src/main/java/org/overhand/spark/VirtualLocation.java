@@ -1,5 +1,6 @@
 package org.overhand.spark;
 
+import org.apache.spark.SparkEnv;
 import org.apache.spark.storage.BlockManagerId;
 import scala.Option;
 
@@ -17,7 +18,17 @@ final class VirtualLocation {
 
     static BlockManagerId of(long appUid, int shuffleId, String exceptions) {
         Option<String> topology = exceptions.isEmpty() ? Option.empty() : Option.apply(exceptions);
-        return BlockManagerId.apply(executorId(appUid, shuffleId), HOST, PORT, topology);
+        return BlockManagerId.apply(executorId(appUid, shuffleId), host(), PORT, topology);
+    }
+
+    /**
+     * Spark takes it for the place where reduce tasks run best. In local mode it must be a place that there is:
+     * when some tasks of a stage can run where their input is cached and others cannot, Spark lets the
+     * others wait, and in local mode it forgets them when nothing else ends.
+     */
+    private static String host() {
+        BlockManagerId here = SparkEnv.get().blockManager().blockManagerId();
+        return here.isDriver() ? here.host() : HOST;
     }
 
     static String executorId(long appUid, int shuffleId) {
