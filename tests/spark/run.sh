@@ -61,7 +61,7 @@ run_suite() {
         --conf "spark.local.dir=$dir/local" \
         --driver-java-options "-XX:+UseSerialGC -Dderby.system.home=$dir -Doverhand.test.masters=$masters \
 -Doverhand.test.workers=$workers -Doverhand.test.jars=$jar:$dir/tests.jar -Doverhand.test.log=$log \
--Doverhand.test.dir=$dir" \
+-Doverhand.test.dir=$dir -Doverhand.test.bin=$bin" \
         --class org.overhand.spark.test.Main "$dir/tests.jar" "$suite" >"$log" 2>&1 || rc=$?
     grep -E '^(PASS|FAIL) |^[0-9]+ passed' "$log" | grep -v "PASS .* with Spark's own shuffle" ||
         [ "$rc" -ne 0 ] || rc=1

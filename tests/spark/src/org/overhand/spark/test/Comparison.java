@@ -33,15 +33,20 @@ final class Comparison {
         Map<String, String> expected = new LinkedHashMap<>();
         try (Context own = new Context(Conf.base("local[2,4]"))) {
             cases.forEach((name, body) -> report.check(suite + " " + name + " with Spark's own shuffle",
-                    () -> expected.put(name, body.run(own.spark))));
+                    () -> expected.put(name, run(body, own))));
         }
         try (Context overhand = new Context(Conf.overhand("local[2,4]"))) {
             cases.forEach((name, body) -> report.check(suite + " " + name, () -> {
-                String text = body.run(overhand.spark);
+                String text = run(body, overhand);
                 Report.require(text.equals(expected.get(name)),
                         "is " + shortened(text) + ", not " + shortened(expected.get(name)));
             }));
         }
+    }
+
+    private static String run(Case body, Context context) throws Exception {
+        Faults.reset();
+        return body.run(context.spark);
     }
 
     private static String shortened(String text) {

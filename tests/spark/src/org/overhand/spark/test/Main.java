@@ -43,6 +43,29 @@ public final class Main {
                         .with("spark.serializer", "org.apache.spark.serializer.KryoSerializer")
                         .run(RddCases.all());
                 break;
+            case "adaptive":
+                new Comparison(report, suite).with("spark.sql.adaptive.localShuffleReader.enabled", "true")
+                        .run(AdaptiveCases.all());
+                break;
+            case "extremes":
+                new Comparison(report, suite).run(ExtremeCases.all());
+                break;
+            case "task-faults":
+                new Comparison(report, suite).run(TaskFaultCases.all());
+                break;
+            case "stage-retry":
+                new Comparison(report, suite).run(StageRetryCases.all());
+                break;
+            case "indeterminate":
+                indeterminate(report, suite, "false").run(IndeterminateCases.all());
+                if (!Conf.version().matches("3\\..*|4\\.0\\..*")) { // they came with 4.1
+                    indeterminate(report, suite + " with checksums", "true")
+                            .run(IndeterminateCases.withChecksums());
+                }
+                break;
+            case "kills":
+                new KillSuite(report, Integer.getInteger("overhand.test.rounds", 1)).run();
+                break;
             case "start":
                 new StartSuite(report).run();
                 break;
@@ -50,5 +73,11 @@ public final class Main {
                 throw new IllegalArgumentException("no suite " + suite
                         + "; there are lost-worker faults sql sql-offheap rdd-java rdd-kryo start");
         }
+    }
+
+    private static Comparison indeterminate(Report report, String name, String checksums) {
+        return new Comparison(report, name).with("spark.sql.execution.sortBeforeRepartition", "false")
+                .with("spark.sql.shuffle.orderIndependentChecksum.enabled", checksums)
+                .with("spark.sql.shuffle.orderIndependentChecksum.enableFullRetryOnMismatch", checksums);
     }
 }

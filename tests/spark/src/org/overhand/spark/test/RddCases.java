@@ -78,25 +78,25 @@ final class RddCases {
         }
     }
 
-    private static JavaSparkContext context(SparkSession spark) {
+    static JavaSparkContext context(SparkSession spark) {
         return JavaSparkContext.fromSparkContext(spark.sparkContext());
     }
 
-    private static JavaRDD<Integer> numbers(SparkSession spark) {
+    static JavaRDD<Integer> numbers(SparkSession spark) {
         Integer[] numbers = new Integer[N];
         Arrays.setAll(numbers, i -> i);
         return context(spark).parallelize(Arrays.asList(numbers), 4);
     }
 
-    private static JavaPairRDD<String, Integer> pairs(SparkSession spark) {
+    static JavaPairRDD<String, Integer> pairs(SparkSession spark) {
         return numbers(spark).mapToPair(i -> new Tuple2<>("key " + i * 31L % 1009, i));
     }
 
-    private static <K, V> String text(JavaPairRDD<K, V> rdd) {
+    static <K, V> String text(JavaPairRDD<K, V> rdd) {
         return sorted(rdd.map(Tuple2::toString).collect());
     }
 
-    private static <T> String sorted(Iterable<T> values) {
+    static <T> String sorted(Iterable<T> values) {
         List<String> all = new ArrayList<>();
         values.forEach(value -> all.add(String.valueOf(value)));
         Collections.sort(all);

@@ -1,7 +1,9 @@
 package org.overhand.spark.test;
 
-import java.util.ArrayList;
-import java.util.Collections;
+import static org.overhand.spark.test.Queries.planned;
+import static org.overhand.spark.test.Queries.rows;
+import static org.overhand.spark.test.Queries.with;
+
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -119,41 +121,5 @@ final class SqlCases {
         } finally {
             cached.unpersist(true);
         }
-    }
-
-    interface Work {
-        String run() throws Exception;
-    }
-
-    private static String with(SparkSession spark, String key, String value, Work work) throws Exception {
-        String before = spark.conf().get(key, null);
-        spark.conf().set(key, value);
-        try {
-            return work.run();
-        } finally {
-            if (before == null) {
-                spark.conf().unset(key);
-            } else {
-                spark.conf().set(key, before);
-            }
-        }
-    }
-
-    /** The rows, and whether the final plan has a word that shows that the case meets what it is for. */
-    private static String planned(Dataset<Row> result, String word) {
-        String text = rows(result);
-        String plan = result.queryExecution().executedPlan().toString();
-        Report.require(plan.contains(word), "the plan has no '" + word + "': " + plan);
-        return text;
-    }
-
-    private static String rows(Dataset<Row> result) {
-        List<String> lines = new ArrayList<>();
-        for (Row row : result.collectAsList()) {
-            lines.add(row.toString());
-        }
-        Collections.sort(lines);
-        String text = String.join("\n", lines);
-        return lines.size() + " rows, hash " + text.hashCode() + ": " + text;
     }
 }

@@ -2,11 +2,15 @@ package org.overhand.spark.test;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.function.Predicate;
 import org.apache.spark.FetchFailed;
+import org.apache.spark.SparkContext;
+import org.apache.spark.TaskFailedReason;
 import org.apache.spark.scheduler.SparkListener;
 import org.apache.spark.scheduler.SparkListenerStageCompleted;
 import org.apache.spark.scheduler.SparkListenerTaskEnd;
 import org.apache.spark.scheduler.SparkListenerTaskStart;
+import org.apache.spark.sql.SparkSession;
 
 /** What the scheduler did since the last {@link #clear}. */
 final class StageLog extends SparkListener {
@@ -31,6 +35,7 @@ final class StageLog extends SparkListener {
     private final List<Attempt> attempts = new ArrayList<>();
     private final List<FetchFailed> fetchFailures = new ArrayList<>();
     private int nSpeculative;
+    private int nFailedTasks;
 
     @Override
     public synchronized void onStageCompleted(SparkListenerStageCompleted event) {
@@ -49,6 +54,8 @@ final class StageLog extends SparkListener {
     public synchronized void onTaskEnd(SparkListenerTaskEnd event) {
         if (event.reason() instanceof FetchFailed) {
             fetchFailures.add((FetchFailed) event.reason());
+        } else if (event.reason() instanceof TaskFailedReason) {
+            nFailedTasks++;
         }
     }
 
@@ -56,6 +63,7 @@ final class StageLog extends SparkListener {
         attempts.clear();
         fetchFailures.clear();
         nSpeculative = 0;
+        nFailedTasks = 0;
     }
 
     synchronized List<Attempt> attempts() {
@@ -68,5 +76,26 @@ final class StageLog extends SparkListener {
 
     synchronized int nSpeculative() {
         return nSpeculative;
+    }
+
+    /** Attempts that ended badly other than by a fetch failure. */
+    synchronized int nFailedTasks() {
+        return nFailedTasks;
+    }
+
+    /** Runs {@code work} and requires that the scheduler did meanwhile what the case is about. */
+    static String during(SparkSession spark, Queries.Work work, Predicate<StageLog> happened) throws Exception {
+        StageLog log = new StageLog();
+        SparkContext sc = spark.sparkContext();
+        sc.addSparkListener(log);
+        try {
+            String text = work.run();
+            sc.listenerBus().waitUntilEmpty();
+            Report.require(happened.test(log), "what the case is about did not happen: " + log.attempts() + ", "
+                    + log.nFailedTasks() + " failed tasks, fetch failures " + log.fetchFailures());
+            return text;
+        } finally {
+            sc.removeSparkListener(log);
+        }
     }
 }
