@@ -13,6 +13,8 @@ set -euo pipefail
 
 # shellcheck source=scripts/setup.sh
 source scripts/setup.sh
+# shellcheck source=scripts/tpch.sh
+source scripts/tpch.sh
 use_java
 
 scale=1
@@ -30,9 +32,7 @@ export SPARK_HOME
 export SPARK_LOCAL_IP=127.0.0.1
 overhand=$PWD/build/release/overhand
 plugin_jar=$PWD/build/release/overhand-spark.jar
-runner=bench/tpch
-runner_jar=$PWD/$runner/target/overhand-tpch.jar
-data=$OVERHAND_CACHE/tpch-sf$scale
+data=$(tpch_data_dir "$scale")
 out=$PWD/build/demo
 cluster_pid=
 
@@ -63,28 +63,11 @@ submit() {
     shift
     "$SPARK_HOME/bin/spark-submit" --master 'local[2]' --driver-memory 4g \
         --conf spark.ui.enabled=false --conf "spark.local.dir=$out/local" \
-        "$@" --class "org.overhand.tpch.$class" "$runner_jar" "${arguments[@]}" 2>"$log" || {
+        "$@" --class "org.overhand.tpch.$class" "$tpch_jar" "${arguments[@]}" 2>"$log" || {
         tail -n 30 "$log" >&2
         say "this run failed; its log is $log"
         return 1
     }
-}
-
-build_runner() {
-    if [ -f "$runner_jar" ] &&
-        [ -z "$(find "$runner/src" "$runner/pom.xml" -newer "$runner_jar" -print -quit)" ]; then
-        return 0
-    fi
-    say "building the query runner"
-    run_maven "$runner" package
-}
-
-generate_data() {
-    [ ! -d "$data" ] || return 0
-    say "generating TPC-H data at scale $scale (once; kept in the cache)"
-    rm -rf "$data.new"
-    submit generate Generate --scale "$scale" --out "$data.new" -- || die "no data"
-    mv "$data.new" "$data"
 }
 
 start_cluster() {
@@ -113,8 +96,7 @@ run_queries() {
 
 rm -rf "$out"
 mkdir -p "$out"
-build_runner
-generate_data
+tpch_setup "$scale"
 start_cluster
 
 say "22 queries through Overhand (masters $masters)"
@@ -128,4 +110,4 @@ run_queries spark
 "$overhand" status --masters "$masters"
 stop_cluster
 echo
-"$runner/compare.py" "$out/overhand" "$out/spark"
+"$tpch_runner/compare.py" "$out/overhand" "$out/spark"

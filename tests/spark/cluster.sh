@@ -6,7 +6,8 @@
 # Sourced from the top of the tree, with set -euo pipefail, by scripts whose first argument is the version
 # of Spark:
 #
-#   open_spark VERSION   sets bin, jar, dir (removed at exit), SPARK_HOME, work, java_home
+#   open_spark VERSION   sets bin, jar, dir (removed at exit), distribution, SPARK_HOME (a copy of it in
+#                        links), work, java_home
 #   start_cluster        sets masters (addresses) and workers (pids); ends the script if it fails
 #   stop_cluster
 #   sanitizer_reports F  prints what the sanitizers found in F, in the daemons and in the executors
@@ -88,7 +89,8 @@ open_spark() {
     bin=${OVERHAND_BIN_DIR:-build/release}
     bin=$(cd "$bin" && pwd)
     jar=$bin/overhand-spark.jar
-    SPARK_HOME=${OVERHAND_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/overhand}/spark-$1/deps
+    distribution=${OVERHAND_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/overhand}/spark-$1/deps
+    SPARK_HOME=$distribution
     JAVA_HOME=${JAVA_HOME:-$(dirname "$(dirname "$(readlink -f "$(command -v javac)")")")}
     export SPARK_HOME JAVA_HOME SPARK_LOCAL_IP=127.0.0.1
     [ -f "$jar" ] || {

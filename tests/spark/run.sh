@@ -6,6 +6,8 @@
 # Usage: tests/spark/run.sh SPARK_VERSION [quick | all | SUITE...]     (default: all)
 #
 #   OVERHAND_BIN_DIR   the build with `overhand` and `overhand-spark.jar` (default: build/release)
+#   OVERHAND_SEED      which moments the suites that kill choose (default: others each time; they print it)
+#   OVERHAND_ROUNDS    how often the suite `kills` goes through its cases (default: 1)
 #   OVERHAND_CACHE     where spark-VERSION/deps lies (default: as in scripts/setup.sh, ~/.cache/overhand)
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
@@ -25,6 +27,19 @@ esac
 # shellcheck source=tests/spark/cluster.sh
 source tests/spark/cluster.sh
 open_spark "$version"
+
+# The chaos suites take their queries from the demo's runner.
+tpch_scale=0.05
+extra_jars='' tpch_data=''
+if [[ " ${suites[*]}" == *' chaos'* ]]; then
+    # shellcheck source=scripts/setup.sh
+    source scripts/setup.sh
+    # shellcheck source=scripts/tpch.sh
+    source scripts/tpch.sh
+    tpch_setup "$tpch_scale"
+    extra_jars=:$tpch_jar tpch_data=$(tpch_data_dir "$tpch_scale")
+fi
+
 limit_s=540 # for one suite
 
 mkdir "$dir/classes"
@@ -34,6 +49,13 @@ mkdir "$dir/classes"
     exit 1
 }
 "$JAVA_HOME/bin/jar" cf "$dir/tests.jar" -C "$dir/classes" .
+
+# Python as Spark's Python sources want it: beside the distribution, and without the sanitizer's runtime.
+PYTHONPATH=$(printf '%s:' "$(dirname "$distribution")"/lib/*.zip)
+PYSPARK_PYTHON=$dir/python
+export PYTHONPATH PYSPARK_PYTHON
+printf '#!/bin/sh\nexec env -u LD_PRELOAD python3 "$@"\n' >"$PYSPARK_PYTHON"
+chmod +x "$PYSPARK_PYTHON"
 
 # Shows what there is to see when a suite failed: its log, the cluster's and the sanitizers' reports. A suite
 # that hung has printed the stacks of its threads, which take more room.
@@ -52,17 +74,21 @@ show_failure() {
 # A JVM that takes too long prints its threads' stacks (SIGQUIT) and is killed. It stays in this
 # process group (--foreground), so that who ends the script ends the JVM.
 run_suite() {
-    local suite=$1 log=$dir/$1.log rc=0
+    local suite=$1 log=$dir/$1.log rc=0 program=(--class org.overhand.spark.test.Main "$dir/tests.jar" "$1")
     rm -rf "$dir/cluster" "${work:?}"/*
     start_cluster
+    if [ "$suite" = python ]; then
+        program=(tests/spark/shuffles.py "$masters")
+    fi
     JAVA_HOME=$java_home timeout --foreground --signal=QUIT --kill-after=5 \
-        "$limit_s" "$SPARK_HOME/bin/spark-submit" --master 'local[2]' \
-        --driver-memory 1200m --driver-class-path "$jar:$dir/tests.jar" \
+        "$limit_s" "$SPARK_HOME/bin/spark-submit" --master 'local[2,4]' \
+        --driver-memory 1200m --driver-class-path "$jar:$dir/tests.jar$extra_jars" \
         --conf "spark.local.dir=$dir/local" \
         --driver-java-options "-XX:+UseSerialGC -Dderby.system.home=$dir -Doverhand.test.masters=$masters \
 -Doverhand.test.workers=$workers -Doverhand.test.jars=$jar:$dir/tests.jar -Doverhand.test.log=$log \
--Doverhand.test.dir=$dir -Doverhand.test.bin=$bin" \
-        --class org.overhand.spark.test.Main "$dir/tests.jar" "$suite" >"$log" 2>&1 || rc=$?
+-Doverhand.test.dir=$dir -Doverhand.test.bin=$bin \
+-Doverhand.test.tpch=$tpch_data -Doverhand.test.rounds=${OVERHAND_ROUNDS:-1}" \
+        "${program[@]}" >"$log" 2>&1 || rc=$?
     grep -E '^(PASS|FAIL) |^[0-9]+ passed' "$log" | grep -v "PASS .* with Spark's own shuffle" ||
         [ "$rc" -ne 0 ] || rc=1
     stop_cluster

@@ -2,6 +2,7 @@ package org.overhand.spark.test;
 
 import java.io.File;
 import java.io.IOException;
+import java.net.BindException;
 import java.net.InetAddress;
 import java.net.ServerSocket;
 import java.nio.charset.StandardCharsets;
@@ -9,6 +10,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collections;
 import java.util.List;
+import java.util.Random;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.LockSupport;
 
@@ -63,10 +65,6 @@ final class Daemons implements AutoCloseable {
         return workers.length;
     }
 
-    boolean isAlive(int worker) {
-        return workers[worker].isAlive();
-    }
-
     void startWorker(int i) throws IOException {
         List<String> command = new ArrayList<>(Arrays.asList(program("overhand-worker"), "--id=worker-" + i,
                 "--host=127.0.0.1", "--port=" + ports[i], "--masters=" + masters, "--dir=" + data + "/worker-" + i,
@@ -87,8 +85,13 @@ final class Daemons implements AutoCloseable {
         signal(workers[i], "STOP");
     }
 
-    void thawWorker(int i) throws Exception {
-        signal(workers[i], "CONT");
+    /** Whatever was done to it: afterwards it runs. */
+    void repairWorker(int i) throws Exception {
+        if (workers[i].isAlive()) {
+            signal(workers[i], "CONT");
+        } else {
+            startWorker(i);
+        }
     }
 
     private static void signal(Process process, String name) throws Exception {
@@ -132,9 +135,15 @@ final class Daemons implements AutoCloseable {
         return System.getProperty("overhand.test.bin") + "/" + name;
     }
 
+    /** A port that stays free while its daemon is away: below those the kernel gives to connections. */
     static int freePort() throws IOException {
-        try (ServerSocket socket = new ServerSocket(0, 1, InetAddress.getByName("127.0.0.1"))) {
-            return socket.getLocalPort();
+        while (true) {
+            int port = 10000 + new Random().nextInt(22000);
+            try (ServerSocket socket = new ServerSocket(port, 1, InetAddress.getByName("127.0.0.1"))) {
+                return socket.getLocalPort();
+            } catch (BindException e) {
+                continue; // another one, then
+            }
         }
     }
 

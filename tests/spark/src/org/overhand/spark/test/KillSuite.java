@@ -4,6 +4,8 @@ import java.io.Serializable;
 import java.util.Arrays;
 import java.util.Iterator;
 import java.util.Random;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionException;
 import java.util.concurrent.TimeUnit;
 import java.util.zip.CRC32;
 import org.apache.spark.HashPartitioner;
@@ -21,8 +23,8 @@ import scala.Tuple2;
 final class KillSuite {
     private static final int N_MAPS = 4;
     private static final int N_PARTITIONS = 4;
-    private static final int N_ROWS = 40000; // of a map
-    private static final int ROW_BYTES = 500; // 80 MB in all, 20 MB in a partition
+    private static final int N_ROWS = 12000; // of a map
+    private static final int ROW_BYTES = 500; // 24 MB in all, 6 MB in a partition
     private static final int N_WORKERS = 3;
 
     private final Report report;
@@ -36,6 +38,12 @@ final class KillSuite {
         System.out.println("seed " + seed + " (OVERHAND_SEED)");
     }
 
+    static JavaRDD<Integer> numbers(JavaSparkContext sc, int n, int nPartitions) {
+        Integer[] numbers = new Integer[n];
+        Arrays.setAll(numbers, i -> i);
+        return sc.parallelize(Arrays.asList(numbers), nPartitions);
+    }
+
     static long seed() {
         String given = System.getenv("OVERHAND_SEED");
         return given != null && !given.isEmpty() ? Long.parseLong(given) : System.nanoTime() % 1_000_000;
@@ -43,26 +51,32 @@ final class KillSuite {
 
     /** What happens when a task has come to the chosen row; {@code pid} is its executor's. */
     interface Blow {
-        void strike(Daemons daemons, int worker, long pid) throws Exception;
+        void strike(int worker, long pid) throws Exception;
     }
 
-    void run() {
-        for (int round = 0; round < nRounds; round++) {
-            Random random = new Random(seed + round);
-            for (String where : new String[] {"writing", "reading"}) {
-                check("a worker is killed while a task is " + where, where, random,
-                        (daemons, worker, pid) -> daemons.killWorker(worker));
-                check("a worker is killed and started again while a task is " + where, where, random,
-                        (daemons, worker, pid) -> {
-                            daemons.killWorker(worker);
-                            daemons.startWorker(worker);
-                        });
-                check("a worker hangs while a task is " + where, where, random,
-                        (daemons, worker, pid) -> daemons.freezeWorker(worker));
-                check("an executor is killed while its task is " + where, where, random,
-                        (daemons, worker, pid) -> kill(pid));
+    void run() throws Exception {
+        try (Daemons daemons = new Daemons(N_WORKERS); JavaSparkContext sc = new JavaSparkContext(conf(daemons))) {
+            for (int round = 0; round < nRounds; round++) {
+                Random random = new Random(seed + round);
+                for (String where : new String[] {"writing", "reading"}) {
+                    Round cases = new Round(daemons, sc, where, random);
+                    cases.check("a worker is killed", (worker, pid) -> daemons.killWorker(worker));
+                    cases.check("a worker is killed and started again", (worker, pid) -> {
+                        daemons.killWorker(worker);
+                        daemons.startWorker(worker);
+                    });
+                    cases.check("a worker hangs", (worker, pid) -> daemons.freezeWorker(worker));
+                    cases.check("an executor is killed", (worker, pid) -> kill(pid));
+                }
             }
         }
+    }
+
+    private static SparkConf conf(Daemons daemons) {
+        return Conf.cluster(Conf.overhand("")).set("spark.overhand.masters", daemons.masters())
+                .set("spark.overhand.reader.window", "1m").set("spark.overhand.writer.memory", "2m")
+                .set("spark.overhand.timeout.progress", "2s").set("spark.task.maxFailures", "8")
+                .set("spark.stage.maxConsecutiveAttempts", "10").set("spark.deploy.maxExecutorRetries", "-1");
     }
 
     private static void kill(long pid) throws Exception {
@@ -72,38 +86,49 @@ final class KillSuite {
         executor.onExit().get(30, TimeUnit.SECONDS);
     }
 
-    private void check(String name, String where, Random random, Blow blow) {
-        int worker = random.nextInt(N_WORKERS);
-        int task = random.nextInt(N_MAPS);
-        int row = random.nextInt(N_ROWS);
-        report.check("kills: " + name, () -> {
-            System.out.printf("%s: worker %d, task %d, row %d%n", name, worker, task, row);
-            try (Daemons daemons = new Daemons(N_WORKERS)) {
-                run(daemons, where, new Point(new Marks(), task, row), worker, blow);
-                daemons.thawWorker(worker);
-            }
-        });
-    }
+    /** Cases on one cluster, in one application: what a case broke is repaired behind it. */
+    private final class Round {
+        private final Daemons daemons;
+        private final JavaSparkContext sc;
+        private final String where;
+        private final Random random;
 
-    private void run(Daemons daemons, String where, Point point, int worker, Blow blow) throws Exception {
-        SparkConf conf = Conf.cluster(Conf.overhand("")).set("spark.overhand.masters", daemons.masters())
-                .set("spark.overhand.reader.window", "1m").set("spark.overhand.writer.memory", "4m")
-                .set("spark.overhand.timeout.progress", "2s").set("spark.task.maxFailures", "8")
-                .set("spark.stage.maxConsecutiveAttempts", "10");
-        try (JavaSparkContext sc = new JavaSparkContext(conf)) {
-            Thread striker = new Thread(() -> {
+        Round(Daemons daemons, JavaSparkContext sc, String where, Random random) {
+            this.daemons = daemons;
+            this.sc = sc;
+            this.where = where;
+            this.random = random;
+        }
+
+        void check(String what, Blow blow) {
+            int worker = random.nextInt(N_WORKERS);
+            int task = random.nextInt(N_MAPS);
+            int row = random.nextInt(N_ROWS);
+            String name = what + " while a task is " + where;
+            report.check("kills: " + name, () -> {
+                System.out.printf("%s: worker %d, task %d, row %d%n", name, worker, task, row);
+                try {
+                    run(new Point(new Marks(), task, row), worker, blow);
+                } finally {
+                    daemons.repairWorker(worker);
+                    daemons.awaitReady();
+                }
+            });
+        }
+
+        private void run(Point point, int worker, Blow blow) throws Exception {
+            CompletableFuture<Void> striker = CompletableFuture.runAsync(() -> {
                 long pid = Long.parseLong(point.marks.await("reached"));
                 try {
-                    blow.strike(daemons, worker, pid);
+                    blow.strike(worker, pid);
                 } catch (Exception e) {
-                    throw new IllegalStateException(e);
+                    throw new CompletionException(e);
                 } finally {
                     point.marks.reach("struck", "");
                 }
             });
-            striker.start();
             String sum = sum(sc, where.equals("writing") ? point : null, where.equals("reading") ? point : null);
-            striker.join();
+            striker.get();
             Report.require(sum.equals(expected()), "is " + sum + ", not " + expected());
         }
     }

@@ -9,6 +9,10 @@ public final class Main {
     }
 
     public static void main(String[] args) throws Exception {
+        if (args[0].equals("victim")) { // a second driver, see DriverSuite
+            DriverSuite.runVictim(args[1]);
+            return;
+        }
         Report report = new Report();
         List<String> names = new ArrayList<>();
         for (String suite : args) {
@@ -63,6 +67,25 @@ public final class Main {
                             .run(IndeterminateCases.withChecksums());
                 }
                 break;
+            case "allocation":
+                new AllocationSuite(report).run();
+                break;
+            case "driver":
+                new DriverSuite(report).run();
+                break;
+            case "streaming":
+                new Comparison(report, suite).run(StreamingCases.all());
+                break;
+            case "thrift":
+                new Comparison(report, suite).with("spark.sql.catalogImplementation", "hive")
+                        .run(ThriftCases.all());
+                break;
+            case "chaos-brief":
+                ChaosSuite.brief(report).run();
+                break;
+            case "chaos":
+                ChaosSuite.full(report).run();
+                break;
             case "kills":
                 new KillSuite(report, Integer.getInteger("overhand.test.rounds", 1)).run();
                 break;
@@ -71,7 +94,7 @@ public final class Main {
                 break;
             default:
                 throw new IllegalArgumentException("no suite " + suite
-                        + "; there are lost-worker faults sql sql-offheap rdd-java rdd-kryo start");
+                        + "; tests/spark/run.sh says which there are");
         }
     }
 

@@ -13,7 +13,7 @@ import java.util.concurrent.locks.LockSupport;
 /** Points reached by tasks in executors' JVMs or by the test in the driver's: files of one directory. */
 final class Marks implements Serializable {
     private static final long serialVersionUID = 1;
-    private static final long LIMIT_NS = TimeUnit.SECONDS.toNanos(120);
+    private static final long LIMIT_NS = TimeUnit.SECONDS.toNanos(300);
 
     private final String dir;
 
