@@ -3,7 +3,8 @@
 #
 # A shared object can only contain position independent code. Debian's libuv_a.a and libzstd.a are
 # not, so both are rebuilt here with -fPIC from Debian's own source packages, at the version that is
-# installed (so that the installed headers fit). liblz4.a and libprotobuf-c.a are, and are copied.
+# installed (so that the installed headers fit). liblz4.a, libprotobuf-c.a and libcrypto.a are, and are
+# copied.
 #
 # Steps: make a private copy of the machine's apt sources with deb-src switched on, fetch the sources
 # (apt checks the signatures), build, and move the finished directory to its place in one step.
@@ -90,6 +91,6 @@ build_cmake "$work/libzstd/tree/build/cmake" -DZSTD_BUILD_SHARED=OFF -DZSTD_BUIL
 mkdir -p "$target.new/lib"
 system=/usr/lib/$(gcc -print-multiarch)
 cp "$work/out/lib/libuv_a.a" "$work/out/lib/libzstd.a" \
-    "$system/liblz4.a" "$system/libprotobuf-c.a" "$target.new/lib/"
+    "$system/liblz4.a" "$system/libprotobuf-c.a" "$system/libcrypto.a" "$target.new/lib/"
 rm -rf "$target"
 mv "$target.new" "$target"

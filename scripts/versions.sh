@@ -13,7 +13,7 @@ MAVEN_COPY=org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependenc
 
 # Debian source packages rebuilt as position independent archives (scripts/static-deps.sh).
 # Raise the number when the list or the way of building changes; it names the directory in the cache.
-STATIC_DEPS_VERSION=1
+STATIC_DEPS_VERSION=2
 
 # Helm, for `./dev check`. The newest line that the Go 1.19 of Debian 12 can build.
 HELM_VERSION=v3.12.3
@@ -22,7 +22,7 @@ HELM_VERSION=v3.12.3
 BUILD_PACKAGES=(
     build-essential cmake ninja-build pkg-config clang libclang-rt-14-dev llvm dpkg-dev
     libuv1-dev libprotobuf-c-dev protobuf-c-compiler liburing-dev liblz4-dev libzstd-dev
-    libyaml-dev libcmocka-dev uthash-dev libjansson-dev
+    libssl-dev libyaml-dev libcmocka-dev uthash-dev libjansson-dev
     openjdk-17-jdk-headless maven python3 python3-pip iproute2 util-linux ca-certificates
 )
 CHECK_PACKAGES=(clang-format clang-tidy shellcheck)

@@ -30,11 +30,12 @@ struct cli_inspect {
 static void cli_inspect_add(struct cli_inspect *inspect, uint32_t run, uint64_t offset,
                             const struct block_header *header)
 {
-    json_t *json = json_pack("{si so so si si sb ss si si}", "run", (int)run, "file_offset",
+    json_t *json = json_pack("{si so so si si sb sb ss si si}", "run", (int)run, "file_offset",
                              cli_json_number(offset), "attempt", cli_json_number(header->attempt),
                              "map", (int)header->map_index, "sequence", (int)header->sequence,
-                             "last", header->last, "codec", cli_codec_name(header->codec), "stored",
-                             (int)header->stored_length, "raw", (int)header->raw_length);
+                             "last", header->last, "encrypted", header->encrypted, "codec",
+                             cli_codec_name(header->codec), "stored", (int)header->stored_length,
+                             "raw", (int)header->raw_length);
 
     json_array_append_new(inspect->blocks, json);
     cli_table_cell(&inspect->table, "%u", run);

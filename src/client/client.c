@@ -201,9 +201,12 @@ static int client_init(struct overhand_client *client,
     client->progress_timeout_ms =
         or_default(options->progress_timeout_ms, CLIENT_PROGRESS_TIMEOUT_MS);
     client->request_timeout_ms = or_default(options->request_timeout_ms, CLIENT_REQUEST_TIMEOUT_MS);
+    int rc = cipher_key_init(&client->key, options->encryption_key, options->encryption_key_len);
+    if (rc != 0)
+        return rc;
     if (masters_init(&client->masters, client, options->masters) != 0)
         return OVERHAND_E_INVALID;
-    int rc = work_new(env->loop, n_threads, &client->work);
+    rc = work_new(env->loop, n_threads, &client->work);
     if (rc != 0) {
         masters_fini(&client->masters);
         return rc;
@@ -230,6 +233,7 @@ static void client_fini(struct overhand_client *client)
     masters_fini(&client->masters);
     pthread_cond_destroy(&client->wake);
     pthread_mutex_destroy(&client->mutex);
+    cipher_key_fini(&client->key);
     mem_free(client->app_id);
 }
 

@@ -10,6 +10,7 @@
 #include <pthread.h>
 
 #include "client/budget.h"
+#include "client/cipher.h"
 #include "client/driver.h"
 #include "client/link.h"
 #include "client/masters.h"
@@ -30,6 +31,7 @@ struct overhand_client {
     struct client_env env; /* env.step NULL: real threads */
     char *app_id;
     uint64_t app_uid;
+    struct cipher_key key; /* of the application */
     uint32_t connect_timeout_ms, progress_timeout_ms, request_timeout_ms;
     struct rng rng; /* the loop's */
     struct work *work;

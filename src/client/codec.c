@@ -13,6 +13,7 @@
 struct codec {
     ZSTD_CCtx *zstd_out;
     ZSTD_DCtx *zstd_in;
+    struct cipher *cipher;
     uint8_t *scratch;
     size_t scratch_bytes;
 };
@@ -31,6 +32,7 @@ void codec_free(struct codec *codec)
         return;
     ZSTD_freeCCtx(codec->zstd_out);
     ZSTD_freeDCtx(codec->zstd_in);
+    cipher_free(codec->cipher);
     mem_free(codec->scratch);
     mem_free(codec);
 }
@@ -43,6 +45,13 @@ uint8_t *codec_scratch(struct codec *codec, size_t len)
         codec->scratch_bytes = len;
     }
     return codec->scratch;
+}
+
+struct cipher *codec_cipher(struct codec *codec)
+{
+    if (codec->cipher == NULL)
+        codec->cipher = cipher_new();
+    return codec->cipher;
 }
 
 static size_t codec_compress_zstd(struct codec *codec, int level, const void *raw, size_t raw_len,

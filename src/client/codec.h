@@ -1,10 +1,11 @@
-/* Compression of one block. A context belongs to one thread. */
+/* Compression of one block, and what encrypts it. A context belongs to one thread. */
 #ifndef CLIENT_CODEC_H
 #define CLIENT_CODEC_H
 
 #include <stddef.h>
 #include <stdint.h>
 
+#include "client/cipher.h"
 #include "core/err.h"
 
 struct codec; /* one thread's compression state and scratch memory */
@@ -15,6 +16,8 @@ struct codec *codec_new(void);
 void codec_free(struct codec *codec);
 /* At least `len` bytes of the context's own memory, until the next call of this function. */
 uint8_t *codec_scratch(struct codec *codec, size_t len);
+/* What this thread encrypts with. */
+struct cipher *codec_cipher(struct codec *codec);
 /* Compress into at most `capacity` bytes. Returns the stored length, 0 when it does not fit (or
  * kind is NONE): then the caller stores the bytes as they are, with OVERHAND_CODEC_NONE. `level`
  * is for ZSTD. */

@@ -52,6 +52,13 @@ void reader_fail(struct overhand_reader *reader, int status, const struct overha
     reader_stop(reader);
 }
 
+static const char *source_tell(const struct reader_source *source)
+{
+    if (source->unauthentic)
+        return "a block was changed on its way, or sealed with another encryption_key";
+    return *source->text ? source->text : "sent all it has";
+}
+
 /* "; worker w1 at host:port: why" for each source that was asked for the partition. */
 static void reader_tell_sources(const struct overhand_reader *reader, uint32_t partition,
                                 char *text, size_t text_size)
@@ -66,7 +73,7 @@ static void reader_tell_sources(const struct overhand_reader *reader, uint32_t p
             continue;
         len += (size_t)snprintf(text + len, text_size - len, "; worker %s at %s:%u: %s",
                                 source->endpoint.id, source->endpoint.host, source->endpoint.port,
-                                *source->text ? source->text : "sent all it has");
+                                source_tell(source));
     }
 }
 

@@ -8,8 +8,8 @@
  *   reader_block.c   blocks: received -> verified, decompressed on a compression thread -> ready
  *   reader_check.c   what has been seen of what is expected
  *
- * The life of a block: arrives in a DATA frame's segment -> waits as an item -> a job verifies
- * and decompresses it -> the check accepts it once -> it is ready for overhand_reader_next ->
+ * The life of a block: arrives in a DATA frame's segment -> waits as an item -> a job verifies,
+ * decrypts and decompresses it -> the check accepts it once -> it is ready for overhand_reader_next ->
  * comes back when the caller is done with it. */
 #ifndef CLIENT_READER_H
 #define CLIENT_READER_H
@@ -46,8 +46,10 @@ struct reader_item {
     const uint8_t *block;           /* in the segment */
     struct block_header header;
     uint32_t partition;
-    uint8_t *raw; /* owned: the batch */
-    int status;   /* of the job */
+    uint8_t *raw;     /* owned: the batch */
+    int status;       /* of the job */
+    bool key_differs; /* of block and client, one has a key */
+    bool unauthentic; /* the checksum is right and the tag is not */
 };
 
 /* What an OPEN asks for: pairs (first, count), ascending. */
@@ -159,12 +161,13 @@ struct reader_source {
     uint64_t accounted_bytes;             /* of the client's window */
     unsigned n_failures;                  /* without a frame in between */
     bool opened, damaged, reread;
-    bool troubled;  /* failed or lingered: its reserves were told */
-    bool slow;      /* troubled and still running */
-    bool wanted;    /* a reserve: to be asked, or asked again */
-    bool answered;  /* the worker has ended the stream itself */
-    int status;     /* how it ended */
-    char text[256]; /* why, when status is not 0 */
+    bool troubled;    /* failed or lingered: its reserves were told */
+    bool slow;        /* troubled and still running */
+    bool wanted;      /* a reserve: to be asked, or asked again */
+    bool unauthentic; /* damaged so that a checksum does not tell */
+    bool answered;    /* the worker has ended the stream itself */
+    int status;       /* how it ended */
+    char text[256];   /* why, when status is not 0 */
 };
 
 /* Begin the sources whose turn it is. */

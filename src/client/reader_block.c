@@ -1,10 +1,11 @@
 /* Blocks on their way to the caller. On the loop: a segment's blocks become items; what nobody
  * expects or was seen is dropped at once; jobs are started while decompressed memory lasts. On a
- * compression thread: verify, decompress. On the loop again: accept once, make ready.
+ * compression thread: verify, decrypt, decompress. On the loop again: accept once, make ready.
  *
- * A block that fails its checksum, or does not decompress to what its header says, marks its
- * source as damaged: reader.c decides whether to read again. A block that contradicts another
- * one ends the read. */
+ * A block that fails its checksum or its authentication, or does not decompress to what its
+ * header says, marks its source as damaged: reader.c decides whether to read again. A block that
+ * contradicts another one, or is encrypted where this client has no key (or not encrypted where it
+ * has one), ends the read. */
 #include <inttypes.h>
 
 #include "client/reader.h"
@@ -109,23 +110,50 @@ void reader_pump(struct overhand_reader *reader)
     }
 }
 
+/* The payload in the clear. Returns: 0, OVERHAND_E_CHECKSUM. */
+static int item_decrypt(struct reader_item *item, struct codec *codec,
+                        const struct block_home *home, const uint8_t **payload, size_t *len)
+{
+    const struct cipher_key *key = &item->reader->client->key;
+    const struct block_header *header = &item->header;
+    const uint8_t *stored = item->block + BLOCK_HEADER_BYTES;
+    uint8_t *clear;
+
+    *payload = stored;
+    *len = header->stored_length;
+    if (!header->encrypted)
+        return 0;
+    *len -= BLOCK_TAG_BYTES;
+    *payload = clear = codec_scratch(codec, *len);
+    return cipher_open(codec_cipher(codec), key, header, home, stored, clear);
+}
+
 static void item_run(struct work_job *job, struct codec *codec)
 {
     struct reader_item *item = container_of(job, struct reader_item, job);
-    const struct layout *layout = &item->reader->layout;
+    const struct overhand_reader *reader = item->reader;
     const struct block_header *header = &item->header;
     struct block_home home = {
-        .app_uid = layout->app_uid,
-        .shuffle_id = layout->shuffle_id,
+        .app_uid = reader->layout.app_uid,
+        .shuffle_id = reader->layout.shuffle_id,
         .partition = item->partition,
     };
+    const uint8_t *payload;
+    size_t len;
 
     item->status = block_verify(item->block, header, &home);
+    if (item->status != 0)
+        return;
+    item->key_differs = header->encrypted != cipher_key_given(&reader->client->key);
+    if (item->key_differs)
+        return;
+    item->status = item_decrypt(item, codec, &home, &payload, &len);
+    item->unauthentic = item->status != 0;
     if (item->status != 0 || header->raw_length == 0)
         return;
     item->raw = mem_alloc(header->raw_length);
-    item->status = codec_decompress(codec, header->codec, item->block + BLOCK_HEADER_BYTES,
-                                    header->stored_length, item->raw, header->raw_length);
+    item->status =
+        codec_decompress(codec, header->codec, payload, len, item->raw, header->raw_length);
 }
 
 static void reader_give_raw(struct overhand_reader *reader, uint32_t raw_len)
@@ -146,16 +174,21 @@ static void item_make_ready(struct reader_item *item)
     client_unlock(reader->client);
 }
 
+static struct overhand_expected item_expected(const struct reader_item *item)
+{
+    return (struct overhand_expected){
+        .attempt = item->header.attempt,
+        .map_index = item->header.map_index,
+        .partition = item->partition,
+    };
+}
+
 /* A verified block: deliver it, drop it, or end the read. */
 static void item_judge(struct reader_item *item)
 {
     struct overhand_reader *reader = item->reader;
     const struct block_header *header = &item->header;
-    struct overhand_expected lost = {
-        .attempt = header->attempt,
-        .map_index = header->map_index,
-        .partition = item->partition,
-    };
+    struct overhand_expected lost = item_expected(item);
     enum check_answer answer = check_accept(&reader->check, item->partition, header);
 
     if (answer == CHECK_NEW && header->raw_length > 0) {
@@ -172,6 +205,27 @@ static void item_judge(struct reader_item *item)
     reader_free_item(item);
 }
 
+/* Damaged, or sealed by another rule: another copy may be well, another rule is everywhere. */
+static void item_refuse(struct reader_item *item)
+{
+    struct overhand_reader *reader = item->reader;
+    struct overhand_expected lost = item_expected(item);
+
+    reader_give_raw(reader, item->header.raw_length);
+    if (item->key_differs) {
+        reader_fail(reader, OVERHAND_E_CHECKSUM, &lost,
+                    "block %" PRIu32 " is %sencrypted and this client has %s key: encryption_key "
+                    "(spark.io.encryption.enabled) must be the same in all processes of the "
+                    "application",
+                    item->header.sequence, item->header.encrypted ? "" : "not ",
+                    item->header.encrypted ? "no" : "a");
+    } else {
+        item->source->damaged = true;
+        item->source->unauthentic |= item->unauthentic;
+    }
+    reader_free_item(item);
+}
+
 static void item_on_done(struct work_job *job)
 {
     struct reader_item *item = container_of(job, struct reader_item, job);
@@ -181,10 +235,8 @@ static void item_on_done(struct work_job *job)
     if (reader->over) {
         reader_give_raw(reader, item->header.raw_length);
         reader_free_item(item);
-    } else if (item->status != 0) {
-        reader_give_raw(reader, item->header.raw_length);
-        item->source->damaged = true;
-        reader_free_item(item);
+    } else if (item->status != 0 || item->key_differs) {
+        item_refuse(item);
     } else {
         item_judge(item);
     }

@@ -1,6 +1,6 @@
 /* From chains to sealed blocks. On the caller's thread: choose partitions, reserve send memory,
- * give the chain to a job. On a compression thread: gather, compress, seal, give the arena
- * memory back. Under pressure the fullest partitions leave first, until half of the arena is on
+ * give the chain to a job. On a compression thread: gather, compress, encrypt, seal, give the
+ * arena memory back. Under pressure the fullest partitions leave first, until half of the arena is on
  * its way; when those worth a batch hold too little, all leave.
  *
  * Send memory or arena memory that is not there is an ordinary answer: the caller waits, or gets
@@ -36,18 +36,44 @@ static const uint8_t *block_gather(const struct writer_block *block, struct code
     return raw;
 }
 
-static void block_pack(struct writer_block *block, struct codec *codec)
+/* Compress into `payload`; what does not shrink is stored as it is. Returns the length. */
+static size_t block_compress(const struct writer_block *block, struct codec *codec,
+                             struct block_header *header, uint8_t *payload)
 {
     const struct overhand_writer *writer = block->writer;
     const uint8_t *raw = block_gather(block, codec);
-    uint8_t *data = mem_alloc(BLOCK_HEADER_BYTES + block->raw_len);
+    size_t room = block->raw_len > 0 ? block->raw_len - 1 : 0;
+    size_t len = codec_compress(codec, writer->codec, writer->codec_level, raw, block->raw_len,
+                                payload, room);
+
+    header->codec = (uint8_t)writer->codec;
+    if (len == 0) {
+        header->codec = OVERHAND_CODEC_NONE;
+        len = block->raw_len;
+        if (len > 0)
+            memcpy(payload, raw, len);
+    }
+    return len;
+}
+
+/* The largest block that so much data can become. */
+static size_t block_bytes_max(const struct overhand_writer *writer, size_t raw_len)
+{
+    return BLOCK_HEADER_BYTES + raw_len + cipher_key_tag_bytes(&writer->client->key);
+}
+
+static void block_pack(struct writer_block *block, struct codec *codec)
+{
+    const struct overhand_writer *writer = block->writer;
+    const struct cipher_key *key = &writer->client->key;
+    uint8_t *data = mem_alloc(block_bytes_max(writer, block->raw_len));
     uint8_t *payload = data + BLOCK_HEADER_BYTES;
     struct block_header header = {
         .attempt = writer->attempt,
         .map_index = writer->map_index,
         .sequence = block->sequence,
         .last = block->last,
-        .codec = (uint8_t)writer->codec,
+        .encrypted = cipher_key_given(key),
         .layout = BLOCK_LAYOUT_PLAIN,
         .raw_length = block->raw_len,
     };
@@ -56,17 +82,11 @@ static void block_pack(struct writer_block *block, struct codec *codec)
         .shuffle_id = writer->layout.shuffle_id,
         .partition = block->partition,
     };
-    size_t room = block->raw_len > 0 ? block->raw_len - 1 : 0; /* it must shrink */
-    size_t stored = codec_compress(codec, writer->codec, writer->codec_level, raw, block->raw_len,
-                                   payload, room);
+    size_t stored = block_compress(block, codec, &header, payload) + cipher_key_tag_bytes(key);
 
-    if (stored == 0) {
-        header.codec = OVERHAND_CODEC_NONE;
-        stored = block->raw_len;
-        if (stored > 0)
-            memcpy(payload, raw, stored);
-    }
     header.stored_length = (uint32_t)stored;
+    if (header.encrypted)
+        cipher_seal(codec_cipher(codec), key, &header, &home, payload);
     block->len = BLOCK_HEADER_BYTES + stored;
     block->data = mem_realloc(data, block->len);
     block_seal(block->data, &header, &home);
@@ -112,7 +132,7 @@ bool writer_hand_over_chain(struct overhand_writer *writer, uint32_t partition,
 
     client_lock(client);
     bool taken = budget_take(&client->send_budget, &writer->budget_wait,
-                             BLOCK_HEADER_BYTES + raw_len, &reserved_bytes);
+                             block_bytes_max(writer, raw_len), &reserved_bytes);
     if (taken) {
         writer->n_unacked++;
         writer->n_compressing++;

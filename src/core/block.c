@@ -5,43 +5,55 @@
  * checksum. A caller that passed both may trust all of the block. */
 #include "core/block.h"
 
+#include <string.h>
+
 #include "core/bytes.h"
 #include "core/crc32c.h"
 #include "core/limits.h"
 
 enum { BLOCK_CHECKSUM_OFFSET = 28, BLOCK_HOME_BYTES = 16 };
+_Static_assert(BLOCK_IDENTITY_BYTES == BLOCK_HOME_BYTES + BLOCK_CHECKSUM_OFFSET, "identity");
 
 static uint32_t block_pack_flags(const struct block_header *header)
 {
-    return (uint32_t)(header->last ? BLOCK_FLAG_LAST : 0) | (uint32_t)header->codec << 8 |
+    return (uint32_t)(header->last ? BLOCK_FLAG_LAST : 0) |
+           (uint32_t)(header->encrypted ? BLOCK_FLAG_ENCRYPTED : 0) | (uint32_t)header->codec << 8 |
            (uint32_t)header->layout << 16;
 }
 
-/* The checksum of a block whose first 28 bytes are in place. */
-static uint32_t block_checksum(const uint8_t *block, uint32_t stored_length,
-                               const struct block_home *home)
+void block_identity(uint8_t identity[BLOCK_IDENTITY_BYTES], const struct block_header *header,
+                    const struct block_home *home)
 {
-    static const uint8_t no_checksum[4];
-    uint8_t identity[BLOCK_HOME_BYTES];
+    uint8_t *fields = identity + BLOCK_HOME_BYTES;
 
     bytes_put_u64(identity, home->app_uid);
     bytes_put_u32(identity + 8, home->shuffle_id);
     bytes_put_u32(identity + 12, home->partition);
-    uint32_t crc = crc32c(0, identity, sizeof identity);
-    crc = crc32c(crc, block, BLOCK_CHECKSUM_OFFSET);
+    bytes_put_u64(fields, header->attempt);
+    bytes_put_u32(fields + 8, header->map_index);
+    bytes_put_u32(fields + 12, header->sequence);
+    bytes_put_u32(fields + 16, block_pack_flags(header));
+    bytes_put_u32(fields + 20, header->stored_length);
+    bytes_put_u32(fields + 24, header->raw_length);
+}
+
+static uint32_t block_checksum(const uint8_t identity[BLOCK_IDENTITY_BYTES], const uint8_t *payload,
+                               uint32_t stored_length)
+{
+    static const uint8_t no_checksum[4];
+    uint32_t crc = crc32c(0, identity, BLOCK_IDENTITY_BYTES);
+
     crc = crc32c(crc, no_checksum, sizeof no_checksum);
-    return crc32c(crc, block + BLOCK_HEADER_BYTES, stored_length);
+    return crc32c(crc, payload, stored_length);
 }
 
 void block_seal(uint8_t *block, struct block_header *header, const struct block_home *home)
 {
-    bytes_put_u64(block, header->attempt);
-    bytes_put_u32(block + 8, header->map_index);
-    bytes_put_u32(block + 12, header->sequence);
-    bytes_put_u32(block + 16, block_pack_flags(header));
-    bytes_put_u32(block + 20, header->stored_length);
-    bytes_put_u32(block + 24, header->raw_length);
-    header->checksum = block_checksum(block, header->stored_length, home);
+    uint8_t identity[BLOCK_IDENTITY_BYTES];
+
+    block_identity(identity, header, home);
+    header->checksum = block_checksum(identity, block + BLOCK_HEADER_BYTES, header->stored_length);
+    memcpy(block, identity + BLOCK_HOME_BYTES, BLOCK_CHECKSUM_OFFSET);
     bytes_put_u32(block + BLOCK_CHECKSUM_OFFSET, header->checksum);
 }
 
@@ -50,11 +62,15 @@ static int block_check_lengths(const struct block_header *header)
     if (header->stored_length > LIMIT_BLOCK_BYTES - BLOCK_HEADER_BYTES ||
         header->raw_length > LIMIT_RAW_BYTES)
         return OVERHAND_E_TOO_BIG;
-    if ((header->stored_length == 0) != (header->raw_length == 0))
+    uint32_t tag_length = header->encrypted ? BLOCK_TAG_BYTES : 0;
+    if (header->stored_length < tag_length)
         return OVERHAND_E_PROTOCOL;
-    if (header->stored_length == 0 && !header->last)
+    uint32_t length = header->stored_length - tag_length;
+    if ((length == 0) != (header->raw_length == 0))
         return OVERHAND_E_PROTOCOL;
-    if (header->codec == OVERHAND_CODEC_NONE && header->stored_length != header->raw_length)
+    if (length == 0 && !header->last)
+        return OVERHAND_E_PROTOCOL;
+    if (header->codec == OVERHAND_CODEC_NONE && length != header->raw_length)
         return OVERHAND_E_PROTOCOL;
     return 0;
 }
@@ -67,6 +83,7 @@ int block_decode(const uint8_t *bytes, struct block_header *header)
     header->map_index = bytes_get_u32(bytes + 8);
     header->sequence = bytes_get_u32(bytes + 12);
     header->last = (flags & BLOCK_FLAG_LAST) != 0;
+    header->encrypted = (flags & BLOCK_FLAG_ENCRYPTED) != 0;
     header->codec = (uint8_t)(flags >> 8);
     header->layout = (uint8_t)(flags >> 16);
     header->stored_length = bytes_get_u32(bytes + 20);
@@ -84,9 +101,13 @@ int block_decode(const uint8_t *bytes, struct block_header *header)
 int block_verify(const uint8_t *block, const struct block_header *header,
                  const struct block_home *home)
 {
-    uint32_t checksum = block_checksum(block, header->stored_length, home);
+    uint8_t identity[BLOCK_IDENTITY_BYTES];
 
-    return checksum == header->checksum ? 0 : OVERHAND_E_CHECKSUM;
+    block_identity(identity, header, home);
+    return block_checksum(identity, block + BLOCK_HEADER_BYTES, header->stored_length) ==
+                   header->checksum
+               ? 0
+               : OVERHAND_E_CHECKSUM;
 }
 
 void block_walk_init(struct block_walk *walk, const void *data, size_t len)

@@ -6,14 +6,19 @@
  *   12  u32 sequence        0, 1, 2 ... within (attempt, partition)
  *   16  u32 flags           bit 0 LAST; bit 1 ENCRYPTED; bits 8-15 codec (enum overhand_codec);
  *                           bits 16-23 layout; others 0
- *   20  u32 stored_length   payload bytes behind the header
+ *   20  u32 stored_length   payload bytes behind the header, with the tag of an encrypted block
  *   24  u32 raw_length      payload bytes after decompression
  *   28  u32 checksum        CRC-32C of (app_uid u64, shuffle u32, partition u32), header with
  *                           checksum 0, payload
  *
  * The checksum begins with the identity of the partition, so that a block that strayed into another
  * partition or application does not pass. Lengths: stored is 0 exactly when raw is, and only a LAST
- * block may be empty; with codec NONE both are equal. */
+ * block may be empty; with codec NONE both are equal.
+ *
+ * An encrypted payload is AES-GCM's output and behind it the tag of 16 bytes, which authenticates the
+ * partition's identity and the first 28 bytes of the header as well (client/cipher.h). The lengths'
+ * rules hold for what is in front of the tag: an empty LAST block has stored_length 16, so that nobody
+ * without the key can end an attempt's output early. Workers check the checksum and know no key. */
 #ifndef CORE_BLOCK_H
 #define CORE_BLOCK_H
 
@@ -24,7 +29,10 @@
 
 enum {
     BLOCK_HEADER_BYTES = 32,
+    BLOCK_IDENTITY_BYTES = 44,
+    BLOCK_TAG_BYTES = 16,
     BLOCK_FLAG_LAST = 1, /* no more blocks of this attempt in this partition; may be empty */
+    BLOCK_FLAG_ENCRYPTED = 2,
     BLOCK_LAYOUT_PLAIN = 0,
 };
 
@@ -39,13 +47,19 @@ struct block_header {
     uint64_t attempt;
     uint32_t map_index;
     uint32_t sequence;
-    uint8_t last;   /* 0 or 1 */
-    uint8_t codec;  /* enum overhand_codec, not DEFAULT */
-    uint8_t layout; /* BLOCK_LAYOUT_* */
+    uint8_t last;      /* 0 or 1 */
+    uint8_t encrypted; /* 0 or 1 */
+    uint8_t codec;     /* enum overhand_codec, not DEFAULT */
+    uint8_t layout;    /* BLOCK_LAYOUT_* */
     uint32_t stored_length;
     uint32_t raw_length;
     uint32_t checksum;
 };
+
+/* What a block is and where it belongs: its home, then its header up to the checksum. Checksum and
+ * authentication begin with these bytes. */
+void block_identity(uint8_t identity[BLOCK_IDENTITY_BYTES], const struct block_header *header,
+                    const struct block_home *home);
 
 /* Fill the 32 bytes in front of `stored_length` payload bytes at block + 32, checksum included
  * (header->checksum is set too). */

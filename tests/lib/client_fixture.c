@@ -35,11 +35,32 @@ static void fixture_make_layout(struct client_fixture *f)
                                    FIXTURE_PARTITIONS, &f->layout_len);
 }
 
+static void fixture_open_client(struct client_fixture *f)
+{
+    struct client_env env = {
+        .loop = &f->loop.loop,
+        .net = sim_net_host(f->net, "client"),
+        .seed = f->seed,
+        .step = fixture_step,
+        .step_arg = f,
+    };
+
+    ASSERT(client_open_on(&f->options, &env, &f->client) == 0);
+}
+
+void client_fixture_set_key(struct client_fixture *f, const void *key, uint32_t key_len)
+{
+    overhand_client_close(f->client);
+    f->options.encryption_key = key;
+    f->options.encryption_key_len = key_len;
+    fixture_open_client(f);
+}
+
 void client_fixture_init(struct client_fixture *f, uint64_t seed)
 {
     char name[16];
 
-    *f = (struct client_fixture){0};
+    *f = (struct client_fixture){.seed = seed};
     log_set_sink(fixture_on_log, f);
     sim_loop_init(&f->loop);
     f->net = sim_net_new(&f->loop, seed);
@@ -58,14 +79,7 @@ void client_fixture_init(struct client_fixture *f, uint64_t seed)
         .app_id = "app",
         .app_uid = 0xabcdef,
     };
-    struct client_env env = {
-        .loop = &f->loop.loop,
-        .net = sim_net_host(f->net, "client"),
-        .seed = seed,
-        .step = fixture_step,
-        .step_arg = f,
-    };
-    ASSERT(client_open_on(&f->options, &env, &f->client) == 0);
+    fixture_open_client(f);
     fixture_make_layout(f);
 }
 

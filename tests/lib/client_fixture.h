@@ -11,6 +11,7 @@
 enum { FIXTURE_WORKERS = 3, FIXTURE_PARTITIONS = 7, FIXTURE_MAPS = 4, FIXTURE_SHUFFLE = 5 };
 
 struct client_fixture {
+    uint64_t seed;
     struct sim_loop loop;
     struct sim_net *net;
     struct fake_worker workers[FIXTURE_WORKERS]; /* hosts w0, w1, w2 */
@@ -34,6 +35,9 @@ struct client_fixture {
 void client_fixture_init(struct client_fixture *f, uint64_t seed);
 /* The same with two copies of everything: each slot's second one is at the next worker. */
 void client_fixture_init_copies(struct client_fixture *f, uint64_t seed);
+/* Another client, with this key (NULL, 0: without one); the former one must have no reader or
+ * writer. */
+void client_fixture_set_key(struct client_fixture *f, const void *key, uint32_t key_len);
 /* End; whatever was leaked shows. */
 void client_fixture_fini(struct client_fixture *f);
 /* Make workers 0 .. n - 1 the only ones the layout names; call before writing. */

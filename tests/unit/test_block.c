@@ -115,6 +115,39 @@ static void test_an_empty_block_must_be_the_last(void **state)
     assert_int_equal(block_decode(block, &decoded), OVERHAND_E_PROTOCOL);
 }
 
+/* Whether header fields in this combination decode. */
+static int decode_encrypted(uint32_t stored, uint32_t raw, int last, unsigned codec)
+{
+    uint8_t block[BLOCK_BYTES] = {0};
+    struct block_header header = header_example();
+
+    header.encrypted = 1;
+    header.last = (uint8_t)last;
+    header.codec = (uint8_t)codec;
+    header.stored_length = stored;
+    header.raw_length = raw;
+    assert_in_range(stored, 0, PAYLOAD_BYTES);
+    block_seal(block, &header, &home);
+    int rc = block_decode(block, &header);
+    if (rc == 0)
+        assert_int_equal(header.encrypted, 1);
+    return rc;
+}
+
+static void test_an_encrypted_block_has_a_tag_behind_what_the_rules_are_for(void **state)
+{
+    assert_int_equal(decode_encrypted(21, 5, 0, OVERHAND_CODEC_NONE), 0);
+    assert_int_equal(decode_encrypted(20, 5, 0, OVERHAND_CODEC_LZ4), 0);
+    assert_int_equal(decode_encrypted(16, 0, 1, OVERHAND_CODEC_NONE), 0);
+    assert_int_equal(decode_encrypted(5, 5, 0, OVERHAND_CODEC_NONE), OVERHAND_E_PROTOCOL);
+    assert_int_equal(decode_encrypted(15, 0, 1, OVERHAND_CODEC_NONE), OVERHAND_E_PROTOCOL);
+    assert_int_equal(decode_encrypted(0, 0, 1, OVERHAND_CODEC_NONE), OVERHAND_E_PROTOCOL);
+    assert_int_equal(decode_encrypted(16, 0, 0, OVERHAND_CODEC_NONE), OVERHAND_E_PROTOCOL);
+    assert_int_equal(decode_encrypted(16, 5, 1, OVERHAND_CODEC_LZ4), OVERHAND_E_PROTOCOL);
+    assert_int_equal(decode_encrypted(17, 0, 1, OVERHAND_CODEC_LZ4), OVERHAND_E_PROTOCOL);
+    assert_int_equal(decode_encrypted(20, 5, 0, OVERHAND_CODEC_NONE), OVERHAND_E_PROTOCOL);
+}
+
 static int decode_with_lengths(uint32_t stored, uint32_t raw, unsigned codec)
 {
     uint8_t block[BLOCK_BYTES];
@@ -147,7 +180,7 @@ static void test_unknown_flags_codecs_and_layouts_are_refused(void **state)
     uint8_t block[BLOCK_BYTES];
     struct block_header header;
 
-    for (int bit = 1; bit < 32; bit++) {
+    for (int bit = 2; bit < 32; bit++) {
         block_make(block);
         if (bit >= 8 && bit < 10)
             continue; /* the codec's own two bits */
@@ -205,6 +238,7 @@ int main(void)
         cmocka_unit_test(test_every_flipped_bit_is_detected),
         cmocka_unit_test(test_a_block_of_another_home_does_not_pass),
         cmocka_unit_test(test_an_empty_block_must_be_the_last),
+        cmocka_unit_test(test_an_encrypted_block_has_a_tag_behind_what_the_rules_are_for),
         cmocka_unit_test(test_lengths_are_held_to_their_limits),
         cmocka_unit_test(test_unknown_flags_codecs_and_layouts_are_refused),
         cmocka_unit_test(test_a_walk_visits_each_block_once),
