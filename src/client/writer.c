@@ -279,8 +279,9 @@ uint64_t overhand_writer_memory(struct overhand_writer *writer)
 
 void overhand_writer_set_memory(struct overhand_writer *writer, uint64_t memory_bytes)
 {
-    writer->arena.limit_bytes = memory_bytes > WRITER_MEMORY_MIN_BYTES ? memory_bytes
-                                                                       : WRITER_MEMORY_MIN_BYTES;
+    writer_arena_set_limit(&writer->arena, memory_bytes > WRITER_MEMORY_MIN_BYTES
+                                               ? memory_bytes
+                                               : WRITER_MEMORY_MIN_BYTES);
 }
 
 /* ---- answers ---- */

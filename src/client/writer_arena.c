@@ -3,6 +3,8 @@
  * served when nothing else is in use, so that a record larger than the arena passes. */
 #include "client/writer_arena.h"
 
+#include <string.h>
+
 #include "core/err.h"
 #include "core/mem.h"
 
@@ -19,14 +21,26 @@ struct arena_slab {
     _Alignas(16) uint8_t data[];
 };
 
+void writer_arena_set_limit(struct writer_arena *arena, uint64_t memory_bytes)
+{
+    uint64_t share_bytes = memory_bytes / (2 * (uint64_t)arena->n_partitions);
+
+    arena->limit_bytes = memory_bytes;
+    arena->block_bytes = ARENA_BLOCK_MIN_BYTES;
+    while (arena->block_bytes < ARENA_BLOCK_MAX_BYTES && arena->block_bytes * 2 <= share_bytes)
+        arena->block_bytes *= 2;
+}
+
 void writer_arena_init(struct writer_arena *arena, uint64_t memory_bytes, uint32_t n_partitions)
 {
-    size_t block_bytes = ARENA_BLOCK_MIN_BYTES;
+    *arena = (struct writer_arena){.n_partitions = n_partitions};
+    writer_arena_set_limit(arena, memory_bytes);
+}
 
-    while (block_bytes < ARENA_BLOCK_MAX_BYTES &&
-           block_bytes * 2 <= memory_bytes / (2 * (uint64_t)n_partitions))
-        block_bytes *= 2;
-    *arena = (struct writer_arena){.limit_bytes = memory_bytes, .block_bytes = block_bytes};
+/* Where the free list of blocks of this size is. */
+static struct arena_block **arena_free_list(struct writer_arena *arena, size_t block_bytes)
+{
+    return &arena->free[__builtin_ctzll(block_bytes / ARENA_BLOCK_MIN_BYTES)];
 }
 
 static void arena_free_slabs(struct writer_arena *arena)
@@ -37,7 +51,7 @@ static void arena_free_slabs(struct writer_arena *arena)
         arena->slabs = slab->next;
         mem_free(slab);
     }
-    arena->free = NULL;
+    memset(arena->free, 0, sizeof arena->free);
 }
 
 size_t writer_arena_capacity(const struct arena_block *block)
@@ -55,11 +69,12 @@ static bool arena_admit(struct writer_arena *arena, size_t size)
     return true;
 }
 
+/* A new block. The end of a slab that is too small for one stays unused. */
 static struct arena_block *arena_cut(struct writer_arena *arena)
 {
     struct arena_slab *slab = arena->slabs;
 
-    if (slab == NULL || slab->cut == slab->size) {
+    if (slab == NULL || slab->size - slab->cut < arena->block_bytes) {
         size_t size = slab == NULL ? ARENA_SLAB_MIN_BYTES : slab->size * 2;
 
         if (size > ARENA_SLAB_MAX_BYTES)
@@ -71,6 +86,20 @@ static struct arena_block *arena_cut(struct writer_arena *arena)
     struct arena_block *block = (struct arena_block *)(void *)(slab->data + slab->cut);
     slab->cut += arena->block_bytes;
     return block;
+}
+
+/* The list with the largest free blocks that have room for `need` bytes and are not larger than
+ * what would be cut. NULL: none. */
+static struct arena_block **arena_find_free(struct writer_arena *arena, size_t need)
+{
+    for (size_t size = arena->block_bytes;
+         size >= ARENA_BLOCK_MIN_BYTES && size - sizeof(struct arena_block) >= need; size /= 2) {
+        struct arena_block **list = arena_free_list(arena, size);
+
+        if (*list != NULL)
+            return list;
+    }
+    return NULL;
 }
 
 struct arena_block *writer_arena_take_chunk(struct writer_arena *arena, size_t need)
@@ -88,14 +117,17 @@ struct arena_block *writer_arena_take(struct writer_arena *arena, size_t need)
 {
     if (need > arena->block_bytes - sizeof(struct arena_block))
         return writer_arena_take_chunk(arena, need);
-    if (!arena_admit(arena, arena->block_bytes))
+    struct arena_block **list = arena_find_free(arena, need), *block;
+    size_t size = list != NULL ? (*list)->size : arena->block_bytes;
+    if (!arena_admit(arena, size))
         return NULL;
-    struct arena_block *block = arena->free;
-    if (block != NULL)
-        arena->free = block->next;
-    else
+    if (list != NULL) {
+        block = *list;
+        *list = block->next;
+    } else {
         block = arena_cut(arena);
-    *block = (struct arena_block){.size = (uint32_t)arena->block_bytes};
+    }
+    *block = (struct arena_block){.size = (uint32_t)size};
     return block;
 }
 
@@ -111,8 +143,10 @@ void writer_arena_give(struct writer_arena *arena, struct arena_block *chain)
             mem_free(block);
             continue;
         }
-        block->next = arena->free;
-        arena->free = block;
+        struct arena_block **list = arena_free_list(arena, block->size);
+
+        block->next = *list;
+        *list = block;
     }
 }
 

@@ -71,7 +71,75 @@ static void test_a_large_record_gets_a_chunk_of_its_own(void **state)
     assert_true(block->chunk); /* as large as a block, and no block */
     writer_arena_give(&arena, block);
     writer_arena_give(&arena, chunk);
-    assert_null(arena.free);
+    for (int i = 0; i < ARENA_BLOCK_SIZES; i++)
+        assert_null(arena.free[i]);
+    writer_arena_fini(&arena);
+}
+
+/* Blocks until the limit, in front of `chain`; how many. */
+static unsigned take_all(struct writer_arena *arena, struct arena_block **chain)
+{
+    struct arena_block *block;
+    unsigned n = 0;
+
+    while ((block = writer_arena_take(arena, 100)) != NULL) {
+        memset(block->data, 1, writer_arena_capacity(block));
+        block->next = *chain;
+        *chain = block;
+        n++;
+    }
+    return n;
+}
+
+static void test_blocks_grow_with_the_limit(void **state)
+{
+    struct writer_arena arena;
+    struct arena_block *chain = NULL;
+    uint64_t used_bytes = 0;
+    unsigned n = 0;
+
+    writer_arena_init(&arena, 1 << 20, 200);
+    for (uint64_t limit_bytes = 1 << 20; limit_bytes <= 64 << 20; limit_bytes *= 2) {
+        writer_arena_set_limit(&arena, limit_bytes);
+        n += take_all(&arena, &chain);
+        assert_int_equal(arena.used_bytes, limit_bytes); /* sizes divide it: nothing is left */
+    }
+    assert_int_equal(chain->size, 64 << 10);
+    assert_in_range(n, 1, 3000); /* with blocks of 2 KiB it would be 32768 */
+    for (const struct arena_block *block = chain; block != NULL; block = block->next)
+        used_bytes += block->size;
+    assert_int_equal(used_bytes, arena.used_bytes);
+    writer_arena_give(&arena, chain);
+    writer_arena_trim(&arena);
+    assert_null(arena.slabs);
+    writer_arena_fini(&arena);
+}
+
+static void test_blocks_of_a_former_limit_are_used_again(void **state)
+{
+    struct writer_arena arena;
+    struct arena_block *small = NULL, *block;
+
+    writer_arena_init(&arena, 1 << 20, 200);
+    take_all(&arena, &small);
+    writer_arena_set_limit(&arena, 64 << 20);
+    writer_arena_give(&arena, small);
+    block = writer_arena_take(&arena, 10000); /* they have no room for this */
+    assert_int_equal(block->size, 64 << 10);
+    const struct arena_slab *newest = arena.slabs;
+    small = writer_arena_take(&arena, 100);
+    assert_int_equal(small->size, 2 << 10);
+    assert_ptr_equal(arena.slabs, newest);
+    assert_int_equal(arena.used_bytes, (64 << 10) + (2 << 10));
+    writer_arena_give(&arena, block);
+    block = writer_arena_take(&arena, 100); /* the largest free one goes first */
+    assert_int_equal(block->size, 64 << 10);
+    writer_arena_give(&arena, block);
+    writer_arena_set_limit(&arena, 1 << 20);
+    block = writer_arena_take(&arena, 100); /* not one that is too large for the limit now */
+    assert_int_equal(block->size, 2 << 10);
+    writer_arena_give(&arena, block);
+    writer_arena_give(&arena, small);
     writer_arena_fini(&arena);
 }
 
@@ -95,6 +163,8 @@ int main(void)
         cmocka_unit_test(test_blocks_fit_the_number_of_partitions),
         cmocka_unit_test(test_the_limit_holds_and_memory_comes_back),
         cmocka_unit_test(test_a_large_record_gets_a_chunk_of_its_own),
+        cmocka_unit_test(test_blocks_grow_with_the_limit),
+        cmocka_unit_test(test_blocks_of_a_former_limit_are_used_again),
         cmocka_unit_test(test_one_request_above_the_limit_is_served_alone),
     };
 
