@@ -24,6 +24,8 @@ static const char *const log_level_names[] = {"ERROR", "WARN", "INFO", "DEBUG"};
 
 void log_set_sink(overhand_log_cb sink, void *arg)
 {
+    if (sink == log_sink && arg == log_sink_arg)
+        return; /* threads of another client may be logging by it */
     log_sink = sink;
     log_sink_arg = arg;
 }

@@ -42,13 +42,17 @@ NATIVE(jlong, writerSlots)(JNIEnv *env, jclass class, jlong writer)
     return jni_address(overhand_writer_slots(jni_pointer(writer)));
 }
 
-NATIVE(jint, writerExtend)
+/* Two in one, because it is the only call in the middle of rows: the code if negative, else
+ * overhand_writer_memory. */
+NATIVE(jlong, writerExtend)
 (JNIEnv *env, jclass class, jlong writer, jint partition, jlong need, jint timeout_ms)
 {
+    int rc = overhand_writer_extend(jni_pointer(writer), (uint32_t)partition, (size_t)need,
+                                    (uint32_t)timeout_ms);
+
     (void)env;
     (void)class;
-    return overhand_writer_extend(jni_pointer(writer), (uint32_t)partition, (size_t)need,
-                                  (uint32_t)timeout_ms);
+    return rc != 0 ? rc : (jlong)overhand_writer_memory(jni_pointer(writer));
 }
 
 NATIVE(jint, writerBatch)

@@ -1,9 +1,7 @@
 package org.overhand.spark.test;
 
-import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
-import java.util.concurrent.TimeUnit;
 import org.apache.spark.FetchFailed;
 import org.apache.spark.HashPartitioner;
 import org.apache.spark.api.java.JavaPairRDD;
@@ -32,6 +30,8 @@ final class LostWorkerSuite {
     void run() {
         try {
             report.check("lost worker: exactly the lost shuffle is computed again", this::lostWorker);
+            report.check("lost worker: the native library's warning is in the executors' logs",
+                    () -> Files.await("work", "WARN Native: client/read: shuffle "));
         } finally {
             if (sc != null) {
                 sc.stop();
@@ -71,22 +71,14 @@ final class LostWorkerSuite {
 
     /** A small shuffle lies on few workers, so the first one killed need not hold any of it. */
     private void killUntilRead(JavaPairRDD<Integer, Integer> rdd) throws Exception {
-        List<String> workers =
-                new ArrayList<>(Arrays.asList(System.getProperty("overhand.test.workers").split(",")));
+        List<Long> workers = Workers.pids();
         while (workers.size() > 1 && log.fetchFailures().isEmpty()) {
-            kill(Long.parseLong(workers.remove(0)));
+            Workers.kill(workers.remove(0));
             log.clear();
             Report.require(sum(rdd) == SUM, "wrong sum after the loss");
             settle();
         }
         Report.require(!log.fetchFailures().isEmpty(), "no worker held data of the shuffle");
-    }
-
-    private static void kill(long pid) throws Exception {
-        ProcessHandle worker = ProcessHandle.of(pid)
-                .orElseThrow(() -> new IllegalStateException("no worker has pid " + pid));
-        Report.require(worker.destroyForcibly(), "could not kill worker " + pid);
-        worker.onExit().get(30, TimeUnit.SECONDS);
     }
 
     private void checkRecomputed() {

@@ -39,6 +39,14 @@ public final class Main {
                 new Comparison(report, "sql-offheap").with("spark.memory.offHeap.enabled", "true")
                         .with("spark.memory.offHeap.size", "256m").run(SqlCases.all());
                 break;
+            case "sql-encrypted":
+                new Comparison(report, "sql-encrypted").with("spark.io.encryption.enabled", "true")
+                        .run(SqlCases.all());
+                new EncryptionSuite(report).run();
+                break;
+            case "replicas":
+                new ReplicaSuite(report).run();
+                break;
             case "rdd-java":
                 new Comparison(report, "rdd-java").run(RddCases.all());
                 break;

@@ -5,7 +5,7 @@ import java.util.List;
 import java.util.function.Predicate;
 import org.apache.spark.FetchFailed;
 import org.apache.spark.SparkContext;
-import org.apache.spark.TaskFailedReason;
+import org.apache.spark.Success$;
 import org.apache.spark.scheduler.SparkListener;
 import org.apache.spark.scheduler.SparkListenerStageCompleted;
 import org.apache.spark.scheduler.SparkListenerTaskEnd;
@@ -35,7 +35,8 @@ final class StageLog extends SparkListener {
     private final List<Attempt> attempts = new ArrayList<>();
     private final List<FetchFailed> fetchFailures = new ArrayList<>();
     private int nSpeculative;
-    private int nFailedTasks;
+    private int nSucceeded;
+    private int nFailed;
 
     @Override
     public synchronized void onStageCompleted(SparkListenerStageCompleted event) {
@@ -52,10 +53,13 @@ final class StageLog extends SparkListener {
 
     @Override
     public synchronized void onTaskEnd(SparkListenerTaskEnd event) {
+        if (event.reason() instanceof Success$) {
+            nSucceeded++;
+        } else {
+            nFailed++;
+        }
         if (event.reason() instanceof FetchFailed) {
             fetchFailures.add((FetchFailed) event.reason());
-        } else if (event.reason() instanceof TaskFailedReason) {
-            nFailedTasks++;
         }
     }
 
@@ -63,7 +67,8 @@ final class StageLog extends SparkListener {
         attempts.clear();
         fetchFailures.clear();
         nSpeculative = 0;
-        nFailedTasks = 0;
+        nSucceeded = 0;
+        nFailed = 0;
     }
 
     synchronized List<Attempt> attempts() {
@@ -80,7 +85,7 @@ final class StageLog extends SparkListener {
 
     /** Attempts that ended badly other than by a fetch failure. */
     synchronized int nFailedTasks() {
-        return nFailedTasks;
+        return nFailed - fetchFailures.size();
     }
 
     /** Runs {@code work} and requires that the scheduler did meanwhile what the case is about. */
@@ -97,5 +102,15 @@ final class StageLog extends SparkListener {
         } finally {
             sc.removeSparkListener(log);
         }
+    }
+
+    /** Tasks that ended well. */
+    synchronized int nSucceeded() {
+        return nSucceeded;
+    }
+
+    /** Tasks that ended otherwise, whoever was to blame. */
+    synchronized int nFailed() {
+        return nFailed;
     }
 }

@@ -29,12 +29,6 @@ final class StartSuite {
                 nobody().set("spark.overhand.fallback", "never"), "Overhand cannot be used"));
         report.check("start: fallback always asks nobody", () -> works(
                 nobody().set("spark.overhand.fallback", "always")));
-        report.check("start: encryption falls back with a warning", () -> {
-            works(Conf.overhand("local[2]").set("spark.overhand.fallback", "auto")
-                    .set("spark.io.encryption.enabled", "true").set("spark.authenticate", "true")
-                    .set("spark.authenticate.secret", "secret"));
-            requireLogged("spark.io.encryption.enabled=true");
-        });
         report.check("start: push-based shuffle is refused", () -> refuses(
                 Conf.overhand("local[2]").set("spark.shuffle.push.enabled", "true"),
                 "spark.shuffle.push.enabled=true"));

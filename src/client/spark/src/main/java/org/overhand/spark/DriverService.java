@@ -17,7 +17,7 @@ final class DriverService {
     private static final String DATA_IO = "spark.shuffle.sort.io.plugin.class";
     private static final String SPARKS_DATA_IO = "org.apache.spark.shuffle.sort.io.LocalDiskShuffleDataIO";
     private static final String TRACKING = "spark.dynamicAllocation.shuffleTracking.enabled";
-    /** After masters failed to answer, how long shuffles fall back without asking them again. */
+    /** After a shuffle could not be registered, how long others fall back without asking the masters again. */
     private static final long RETRY_PAUSE_NS = TimeUnit.SECONDS.toNanos(30);
 
     private final SparkConf sparkConf;
@@ -27,6 +27,7 @@ final class DriverService {
     private NativeClient client; // null until the first shuffle, and again after stop
     private boolean pausing;
     private long pausedAtNs;
+    private String pausedBecause;
 
     DriverService(SparkConf sparkConf) {
         this.sparkConf = sparkConf;
@@ -65,10 +66,6 @@ final class DriverService {
 
     /** Null if the service can be used. */
     private String reasonAgainst() {
-        if (sparkConf.getBoolean("spark.io.encryption.enabled", false)) {
-            return "spark.io.encryption.enabled=true, and Overhand does not encrypt shuffle data with "
-                    + "Spark's I/O key";
-        }
         try {
             probe();
             return null;
@@ -80,7 +77,7 @@ final class DriverService {
     private void probe() throws IOException {
         Native.load();
         String name = sparkConf.get("spark.app.name", "spark") + " (starting)";
-        NativeClient probe = NativeClient.hold(conf, name, Native.appUidNew());
+        NativeClient probe = NativeClient.hold(conf, name, Native.appUidNew(), null); // it writes nothing
         try {
             probe.openApp(conf.fallbackTimeoutMs());
             probe.closeApp(conf.fallbackTimeoutMs());
@@ -134,13 +131,13 @@ final class DriverService {
             return null;
         }
         if (pausing && System.nanoTime() - pausedAtNs < RETRY_PAUSE_NS) {
-            LOG.warn("Shuffle {} falls back to Spark's own shuffle: masters did not answer lately", shuffleId);
+            LOG.warn("Shuffle {} falls back to Spark's own shuffle: not long ago, {}", shuffleId, pausedBecause);
             return null;
         }
         try {
             openApp();
-            byte[] layout =
-                    client.registerShuffle(shuffleId, dependency.rdd().getNumPartitions(), nPartitions);
+            byte[] layout = client.registerShuffle(shuffleId, dependency.rdd().getNumPartitions(), nPartitions,
+                    conf.replicas());
             pausing = false;
             LOG.debug("Shuffle {} is Overhand's: {} partitions", shuffleId, nPartitions);
             return new OverhandShuffleHandle<>(shuffleId, dependency, appId(), appUid, conf, layout);
@@ -150,6 +147,7 @@ final class DriverService {
             }
             pausing = true;
             pausedAtNs = System.nanoTime();
+            pausedBecause = e.getMessage();
             LOG.warn("Shuffle {} falls back to Spark's own shuffle: {}", shuffleId, e.getMessage());
             return null;
         }
@@ -160,7 +158,7 @@ final class DriverService {
             return;
         }
         long uid = Native.appUidNew();
-        NativeClient opened = NativeClient.hold(conf, appId(), uid);
+        NativeClient opened = NativeClient.hold(conf, appId(), uid, IoEncryption.key());
         try {
             opened.openApp(conf.fallbackTimeoutMs());
         } catch (IOException e) {

@@ -93,17 +93,30 @@ final class Native {
 
     static native String errorText(int code);
 
+    // ---- log
+
+    /**
+     * The library's oldest log line not yet taken; null if none came in time or {@link #logWake} was called.
+     *
+     * @param out the line's level; how many lines were dropped since this was last told
+     */
+    static native String logTake(long[] out, int timeoutMs);
+
+    static native void logWake();
+
     // ---- client
 
     static native long appUidNew();
 
     /**
      * Opens a client. {@code numbers}: compression threads, connect, progress and request timeout (ms), send
-     * and receive memory (bytes); 0 means the library's default.
+     * and receive memory (bytes), of which 0 means the library's default; log level.
      *
+     * @param key what blocks are encrypted with, of 16, 24 or 32 bytes; null: they are not
      * @param out out[0] receives the handle
      */
-    static native int clientOpen(String masters, String appId, long appUid, long[] numbers, long[] out);
+    static native int clientOpen(String masters, String appId, long appUid, long[] numbers, byte[] key,
+            long[] out);
 
     static native void clientClose(long client);
 
@@ -114,7 +127,8 @@ final class Native {
     static native void appClose(long client, int timeoutMs);
 
     /** Registers a shuffle; {@code out[0]} receives the layout. */
-    static native int shuffleRegister(long client, int shuffleId, int nMaps, int nPartitions, byte[][] out);
+    static native int shuffleRegister(long client, int shuffleId, int nMaps, int nPartitions, int replicas,
+            byte[][] out);
 
     static native void shuffleUnregister(long client, int shuffleId);
 
@@ -126,7 +140,8 @@ final class Native {
     /** Address of the slots: {@code {u64 cursor, u64 end}} for each partition. */
     static native long writerSlots(long writer);
 
-    static native int writerExtend(long writer, int partition, long need, int timeoutMs);
+    /** An error code if negative, else the bytes of memory that the writer now holds. */
+    static native long writerExtend(long writer, int partition, long need, int timeoutMs);
 
     static native int writerBatch(long writer, int partition, long address, long len, int timeoutMs);
 

@@ -1,6 +1,7 @@
 package org.overhand.spark;
 
 import java.io.IOException;
+import java.util.Arrays;
 import java.util.HashMap;
 import java.util.Map;
 
@@ -22,12 +23,16 @@ final class NativeClient {
         this.handle = handle;
     }
 
-    /** The process's client for an application run, opened on first use and held: pair with {@link #drop}. */
-    static NativeClient hold(OverhandConf conf, String appId, long appUid) throws IOException {
+    /**
+     * The process's client for an application run, opened on first use and held: pair with {@link #drop}.
+     *
+     * @param key what shuffle data are encrypted with; null: they are not
+     */
+    static NativeClient hold(OverhandConf conf, String appId, long appUid, byte[] key) throws IOException {
         synchronized (CLIENTS) {
             NativeClient client = CLIENTS.get(appUid);
             if (client == null) {
-                client = new NativeClient(appUid, open(conf, appId, appUid));
+                client = new NativeClient(appUid, open(conf, appId, appUid, key));
                 CLIENTS.put(appUid, client);
             }
             if (client.closing) {
@@ -38,11 +43,15 @@ final class NativeClient {
         }
     }
 
-    private static long open(OverhandConf conf, String appId, long appUid) throws IOException {
+    private static long open(OverhandConf conf, String appId, long appUid, byte[] key) throws IOException {
         Native.load();
+        NativeLog.start();
         long[] out = new long[1];
-        int rc = Native.clientOpen(conf.masters(), appId, appUid, conf.clientNumbers(), out);
+        long[] numbers = Arrays.copyOf(conf.clientNumbers(), conf.clientNumbers().length + 1);
+        numbers[numbers.length - 1] = NativeLog.level();
+        int rc = Native.clientOpen(conf.masters(), appId, appUid, numbers, key, out);
         if (rc != 0) {
+            stopLogIfLast();
             throw new OverhandException(rc, "cannot open a client for masters " + conf.masters(), "");
         }
         return out[0];
@@ -81,6 +90,13 @@ final class NativeClient {
         if (closing && holds == 0) {
             CLIENTS.remove(appUid);
             Native.clientClose(handle);
+            stopLogIfLast();
+        }
+    }
+
+    private static void stopLogIfLast() {
+        if (CLIENTS.isEmpty()) {
+            NativeLog.stop();
         }
     }
 
@@ -99,9 +115,9 @@ final class NativeClient {
     }
 
     /** Asks a master where the partitions of a shuffle go. */
-    byte[] registerShuffle(int shuffleId, int nMaps, int nPartitions) throws IOException {
+    byte[] registerShuffle(int shuffleId, int nMaps, int nPartitions, int replicas) throws IOException {
         byte[][] out = new byte[1][];
-        check(Native.shuffleRegister(handle, shuffleId, nMaps, nPartitions, out),
+        check(Native.shuffleRegister(handle, shuffleId, nMaps, nPartitions, replicas, out),
                 "cannot register shuffle " + shuffleId);
         return out[0];
     }

@@ -47,13 +47,16 @@ final class NativeWriter {
         return slots + partition * SLOT_BYTES;
     }
 
-    /** Makes room for {@code need} contiguous bytes at the partition's cursor. */
-    void extend(int partition, long need) throws IOException {
-        int rc;
+    /** Makes room for {@code need} contiguous bytes at the partition's cursor; returns {@link #memory}. */
+    long extend(int partition, long need) throws IOException {
+        long rc;
         while ((rc = Native.writerExtend(handle, partition, need, Native.SLICE_MS)) == Native.E_AGAIN) {
             context.killTaskIfInterrupted();
         }
-        check(rc);
+        if (rc < 0) {
+            check((int) rc);
+        }
+        return rc;
     }
 
     /** Sends bytes as a batch of their own. */

@@ -22,6 +22,7 @@ public final class OverhandConf implements Serializable {
     static final String CODEC = PREFIX + "compression.codec";
     static final String CODEC_LEVEL = PREFIX + "compression.level";
     static final String COMPRESS_THREADS = PREFIX + "compression.threads";
+    static final String REPLICAS = PREFIX + "replicas";
     static final String WRITER_MEMORY = PREFIX + "writer.memory";
     static final String STREAM_BATCH = PREFIX + "writer.streamBatch";
     static final String READER_WINDOW = PREFIX + "reader.window";
@@ -32,7 +33,7 @@ public final class OverhandConf implements Serializable {
     static final String REQUEST_TIMEOUT = PREFIX + "timeout.request";
 
     private static final String[] KEYS = {MASTERS, FALLBACK, FALLBACK_TIMEOUT, CODEC, CODEC_LEVEL,
-        COMPRESS_THREADS, WRITER_MEMORY, STREAM_BATCH, READER_WINDOW, SEND_MEMORY, RECEIVE_MEMORY,
+        COMPRESS_THREADS, REPLICAS, WRITER_MEMORY, STREAM_BATCH, READER_WINDOW, SEND_MEMORY, RECEIVE_MEMORY,
         CONNECT_TIMEOUT, PROGRESS_TIMEOUT, REQUEST_TIMEOUT};
 
     /** When Spark's own shuffle takes over. */
@@ -55,6 +56,7 @@ public final class OverhandConf implements Serializable {
     private final int fallbackTimeoutMs;
     private final int codec;
     private final int codecLevel;
+    private final int replicas;
     private final long writerMemory;
     private final int streamBatch;
     private final long readerWindow;
@@ -83,6 +85,7 @@ public final class OverhandConf implements Serializable {
         fallbackTimeoutMs = (int) millis(settings, FALLBACK_TIMEOUT, "5s");
         codec = compress ? codecOf(settings.get(CODEC), sparkCodec) : CODEC_NONE;
         codecLevel = (int) number(settings, CODEC_LEVEL, 1, 1, 22);
+        replicas = (int) number(settings, REPLICAS, 1, 1, 2);
         writerMemory = bytes(settings, WRITER_MEMORY, "64m", NativeWriter.MIN_MEMORY, 1L << 40);
         streamBatch = (int) bytes(settings, STREAM_BATCH, "256k", 1L << 10, 64L << 20);
         readerWindow = bytes(settings, READER_WINDOW, "48m", 1L << 20, 1L << 40);
@@ -236,6 +239,11 @@ public final class OverhandConf implements Serializable {
         return codecLevel;
     }
 
+    /** Copies of each block, on different hosts. */
+    int replicas() {
+        return replicas;
+    }
+
     long writerMemory() {
         return writerMemory;
     }
@@ -248,7 +256,7 @@ public final class OverhandConf implements Serializable {
         return readerWindow;
     }
 
-    /** In the order {@link Native#clientOpen} takes them. */
+    /** In the order {@link Native#clientOpen} takes them, as far as the driver knows them. */
     long[] clientNumbers() {
         return clientNumbers;
     }

@@ -1,5 +1,6 @@
 package org.overhand.spark;
 
+import java.io.IOException;
 import org.apache.spark.ShuffleDependency;
 import org.apache.spark.shuffle.BaseShuffleHandle;
 
@@ -34,6 +35,11 @@ public final class OverhandShuffleHandle<K, V, C> extends BaseShuffleHandle<K, V
 
     OverhandConf conf() {
         return conf;
+    }
+
+    /** This process's client for the application; pair with {@link NativeClient#drop}. */
+    NativeClient holdClient() throws IOException {
+        return NativeClient.hold(conf, appId, appUid, IoEncryption.key());
     }
 
     byte[] layout() {

@@ -53,7 +53,7 @@ public class OverhandShuffleManager extends SortShuffleManager {
         }
         OverhandShuffleHandle<K, V, ?> ours = (OverhandShuffleHandle<K, V, ?>) handle;
         try {
-            NativeClient client = NativeClient.hold(ours.conf(), ours.appId(), ours.appUid());
+            NativeClient client = ours.holdClient();
             return new OverhandShuffleWriter<>(ours, context, metrics, client);
         } catch (IOException e) {
             throw Sneaky.raise(e);

@@ -71,7 +71,7 @@ public final class OverhandShuffleReader<K, C> implements ShuffleReader<K, C> {
     private Iterator<Product2<Object, Object>> records() {
         NativeReader reader;
         try {
-            NativeClient client = NativeClient.hold(handle.conf(), handle.appId(), handle.appUid());
+            NativeClient client = handle.holdClient();
             reader = new NativeReader(client, context, handle, expected);
         } catch (IOException e) {
             throw Sneaky.raise(e);

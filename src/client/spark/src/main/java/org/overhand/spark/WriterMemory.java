@@ -23,6 +23,7 @@ final class WriterMemory extends MemoryConsumer implements StreamAppender.Budget
     private RecordSink<?, ?> sink;
     private long arenaGranted;
     private long heapGranted;
+    private long lastUsed; // by the arena when it was last asked; it may be less by now
     private int pause;
 
     WriterMemory(TaskContext context, NativeWriter writer, long maxBytes) {
@@ -43,10 +44,14 @@ final class WriterMemory extends MemoryConsumer implements StreamAppender.Budget
 
     /** Makes room at a partition's cursor, growing the arena first if Spark agrees. */
     void extend(int partition, long need) throws IOException {
-        if (writer.memory() + need + BLOCK_BYTES > arenaLimit()) {
+        if (isShort(lastUsed, need) && isShort(writer.memory(), need)) {
             grow(need);
         }
-        writer.extend(partition, need);
+        lastUsed = writer.extend(partition, need);
+    }
+
+    private boolean isShort(long used, long need) {
+        return used + need + BLOCK_BYTES > arenaLimit();
     }
 
     private long arenaLimit() {
@@ -105,6 +110,7 @@ final class WriterMemory extends MemoryConsumer implements StreamAppender.Budget
         }
         writer.flush();
         writer.setMemory(NativeWriter.MIN_MEMORY);
+        lastUsed = 0;
         freeMemory(arenaGranted);
         arenaGranted = 0;
         long released = before - getUsed();

@@ -42,6 +42,16 @@ public class OverhandConfTest {
     }
 
     @Test
+    public void thereAreOneOrTwoCopies() {
+        assertEquals(1, conf().replicas());
+        settings.put(OverhandConf.REPLICAS, "2");
+        assertEquals(2, conf().replicas());
+        refuses(OverhandConf.REPLICAS, "0", "spark.overhand.replicas=0", "from 1 to 2");
+        refuses(OverhandConf.REPLICAS, "3", "spark.overhand.replicas=3", "from 1 to 2");
+        refuses(OverhandConf.REPLICAS, "two", "spark.overhand.replicas=two", "whole number");
+    }
+
+    @Test
     public void missingMastersAreNamed() {
         try {
             new OverhandConf(new HashMap<>(), true, "lz4");
