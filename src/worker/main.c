@@ -269,6 +269,7 @@ static struct worker_options daemon_worker_options(struct daemon *daemon)
                                      .net = daemon->net,
                                      .listen = {.port = conf->listen_port},
                                      .advertise_host = conf->advertise_host,
+                                     .advertise_port = conf->advertise_port,
                                      .id = conf->id,
                                      .zone = conf->zone,
                                      .tags = conf->tags.items,

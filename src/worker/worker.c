@@ -103,7 +103,8 @@ static void worker_on_recovered(struct census *census)
         worker->serving(worker, rc);
         return;
     }
-    worker->wire.port = worker->listener->port;
+    worker->wire.port = worker->options.advertise_port != 0 ? worker->options.advertise_port
+                                                            : worker->listener->port;
     heartbeat_start(&worker->heartbeat);
     worker->serving(worker, 0);
 }

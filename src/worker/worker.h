@@ -17,6 +17,7 @@ struct worker_options {
     struct net *net;
     struct address listen;
     const char *advertise_host; /* strings, tags and masters are borrowed and outlive the worker */
+    uint16_t advertise_port;    /* 0: the one listened at */
     const char *id, *zone;
     char *const *tags;
     unsigned n_tags;

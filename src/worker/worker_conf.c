@@ -88,6 +88,13 @@ static const struct conf_key worker_conf_keys[] = {
      .derived = "`listen.host` if it is one address, else the host's name",
      .flag = "advertise-host",
      .help = "Name or address by which clients reach this worker."},
+    {.name = "advertise.port",
+     .type = CONF_INTEGER,
+     .offset = FIELD(advertise_port),
+     .max = UINT16_MAX,
+     .initial = "0",
+     .help = "Port at that address, where it is not the one listened at (behind a forwarder); 0: "
+             "the same."},
     {.name = "masters",
      .type = CONF_ADDRESSES,
      .offset = FIELD(masters),

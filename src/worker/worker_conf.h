@@ -12,6 +12,7 @@ struct worker_conf {
     char *listen_host;
     uint64_t listen_port; /* 0: any free one */
     char *advertise_host;
+    uint64_t advertise_port; /* 0: as listened at */
     struct conf_addresses masters;
     char *zone;
     struct conf_list tags;

@@ -235,6 +235,14 @@ static void test_a_port_that_is_taken_is_named_and_costs_no_incarnation(void **s
     assert_string_equal(f->incarnation, former);
 }
 
+static void test_behind_a_forwarder_it_says_the_forwarders_port(void **state)
+{
+    struct worker_process *f = *state;
+
+    worker_process_start(f, "advertise.port=4321");
+    assert_int_equal(f->address.port, 4321);
+}
+
 static void test_what_cannot_start_says_what_and_where(void **state)
 {
     struct worker_process *f = *state;
@@ -357,6 +365,7 @@ int main(void)
         TEST(test_after_sigterm_the_same_incarnation_serves_all_of_it),
         TEST(test_after_kill_9_a_new_incarnation_serves_what_had_been_written),
         TEST(test_a_port_that_is_taken_is_named_and_costs_no_incarnation),
+        TEST(test_behind_a_forwarder_it_says_the_forwarders_port),
         TEST(test_what_cannot_start_says_what_and_where),
         TEST(test_bad_frames_are_answered_and_disturb_nobody),
         TEST(test_a_flipped_bit_is_refused_and_named),

@@ -65,6 +65,7 @@ static void test_the_advertised_host_follows_a_specific_listening_one(void **sta
 
     assert_int_equal(finish_with(&values, "listen.host", "127.0.0.1", NULL), 0);
     assert_string_equal(values.advertise_host, "127.0.0.1");
+    assert_int_equal(values.advertise_port, 0);
     conf_target_fini(&worker_conf_table, &values);
     assert_int_equal(finish_with(&values, "listen.host", "::", NULL), 0);
     assert_string_not_equal(values.advertise_host, "::");
