@@ -18,6 +18,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/rng.h"
 #include "overhand/overhand.h"
 
 /* What the records of one shuffle look like. */
@@ -47,8 +48,13 @@ struct oracle_map {
     uint32_t map;
     uint64_t attempt;
     uint32_t *left; /* owned: records still to come, per partition */
+    uint32_t
+        *open; /* owned: the partitions with records still to come, n_open of them, in any order */
+    uint32_t n_open;
+    uint32_t last; /* the partition of the record given last */
+    bool again;    /* it was put back */
     uint64_t n_left;
-    uint64_t order; /* state of the order */
+    struct rng order;
 };
 
 /* Begin. Owns: the caller, oracle_map_fini. */
