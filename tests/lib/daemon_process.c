@@ -52,6 +52,13 @@ void daemon_process_start(struct daemon_process *process, const char *program,
     mem_free(path);
 }
 
+static int process_reaped(struct daemon_process *process, int status)
+{
+    process->pid = 0;
+    fclose(process->out);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
 int daemon_process_end(struct daemon_process *process, int signal_number)
 {
     int status = 0;
@@ -62,9 +69,17 @@ int daemon_process_end(struct daemon_process *process, int signal_number)
         (void)kill(process->pid, signal_number);
     while (waitpid(process->pid, &status, 0) < 0)
         ASSERT(errno == EINTR);
-    process->pid = 0;
-    fclose(process->out);
-    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+    return process_reaped(process, status);
+}
+
+bool daemon_process_has_ended(struct daemon_process *process, int *status)
+{
+    int wait_status;
+
+    if (process->pid == 0 || waitpid(process->pid, &wait_status, WNOHANG) != process->pid)
+        return false;
+    *status = process_reaped(process, wait_status);
+    return true;
 }
 
 int daemon_process_await(struct daemon_process *process, const char *words, char *line, size_t size)

@@ -3,6 +3,7 @@
 #ifndef TESTS_LIB_DAEMON_PROCESS_H
 #define TESTS_LIB_DAEMON_PROCESS_H
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <sys/types.h>
 
@@ -19,6 +20,9 @@ void daemon_process_start(struct daemon_process *process, const char *program,
 /* Send a signal (0: none) and wait for the end. Returns: exit status, or 128 + the signal that
  * ended it; -1 without a process. */
 int daemon_process_end(struct daemon_process *process, int signal_number);
+/* Has it ended by itself, or by a signal sent otherwise? Then *status is as daemon_process_end returns
+ * it, and there is no process any more. */
+bool daemon_process_has_ended(struct daemon_process *process, int *status);
 /* Read `out` up to a line with these words, and copy the line from there on. Returns: 0, or -1 when
  * the output has ended. */
 int daemon_process_await(struct daemon_process *process, const char *words, char *line,
