@@ -81,10 +81,10 @@ void lane_add(struct writer_lane *lane, struct writer_block *block)
 {
     list_push_back(&lane->queue, &block->node);
     lane->queued_bytes += block->len;
+    if (list_empty(&lane->dirty_node)) /* even a full frame leaves something behind */
+        list_push_back(&lane->writer->dirty, &lane->dirty_node);
     if (lane->queued_bytes >= PUSH_TARGET_BYTES)
         lane_pump(lane);
-    else if (list_empty(&lane->dirty_node))
-        list_push_back(&lane->writer->dirty, &lane->dirty_node);
 }
 
 void lane_flush(struct writer_lane *lane)

@@ -122,6 +122,20 @@ static void test_a_batch_is_delivered_as_it_was_given(void **state)
     mem_free(large);
 }
 
+/* Less than a frame remains in the lane behind a batch that fills one, and nothing more comes. */
+static void test_what_is_behind_a_large_batch_that_waits_for_a_connection_leaves_too(void **state)
+{
+    struct client_fixture *f = *state;
+    struct overhand_writer *writer = fixture_open_writer(f, 0, 1, OVERHAND_CODEC_NONE, 1 << 20);
+    char *large = mem_zalloc(3 << 20), small[] = "behind";
+
+    assert_int_equal(overhand_writer_batch(writer, 2, large, 3 << 20, 1000), 0);
+    assert_int_equal(overhand_writer_batch(writer, 2, small, sizeof small, 1000), 0);
+    assert_int_equal(overhand_writer_finish(writer, 60000), 0);
+    overhand_writer_close(writer);
+    mem_free(large);
+}
+
 static void test_a_writer_without_rows_sends_nothing(void **state)
 {
     struct client_fixture *f = *state;
@@ -454,6 +468,7 @@ int main(void)
         TEST(test_records_larger_than_block_arena_and_send_memory_pass),
         TEST(test_a_full_batch_leaves_at_once),
         TEST(test_a_batch_is_delivered_as_it_was_given),
+        TEST(test_what_is_behind_a_large_batch_that_waits_for_a_connection_leaves_too),
         TEST(test_a_writer_without_rows_sends_nothing),
         TEST(test_flush_empties_the_arena),
         TEST(test_without_time_calls_say_again_and_go_on_later),
