@@ -280,6 +280,7 @@ static void shuffle_drop(struct shuffle *shuffle, struct crowd *zombies)
     struct crowd crowd;
 
     app->doing = "dropping";
+    shuffle->dropped_ms = report_now_ms(&app->torture->report);
     overhand_shuffle_unregister(app->driver, shuffle->shape.shuffle_id);
     if (rng_below(&app->rng, DROPPED_READ_ONE_IN) == 0) {
         shuffle->dropped = true;
