@@ -235,6 +235,22 @@ void sim_net_refuse(struct sim_net *sim, const char *host, bool refuse)
     sim_host_of(sim_net_host(sim, host))->refusing = refuse;
 }
 
+void sim_net_down(struct sim_net *sim, const char *name, bool down)
+{
+    struct sim_host *host = sim_host_of(sim_net_host(sim, name));
+    struct list *node;
+
+    host->down = down;
+    if (!down)
+        return;
+    list_for_each(node, &sim->ends) {
+        struct sim_end *end = container_of(node, struct sim_end, node);
+
+        if (end->host == host || end->remote == host)
+            sim_end_reset(end);
+    }
+}
+
 /* ---- listening ---- */
 
 static struct sim_listener *sim_listener_find(struct sim_host *host, uint16_t port)
@@ -317,7 +333,8 @@ static bool sim_connect_arrive(struct sim_stream *self)
 
     if (link != NULL && link->cut)
         return false;
-    if (listener == NULL || to->refusing || sim_event_fails(from->sim, SIM_NET_CONNECT)) {
+    if (listener == NULL || to->refusing || to->down || from->down ||
+        sim_event_fails(from->sim, SIM_NET_CONNECT)) {
         self->connect_status = OVERHAND_E_CONNECT;
         return true;
     }

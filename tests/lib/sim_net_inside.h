@@ -27,7 +27,7 @@ struct sim_host {
     struct list node;
     struct list listeners;
     uint16_t next_port;
-    bool refusing;
+    bool refusing, down;
     char name[LIMIT_HOST_BYTES + 1];
 };
 

@@ -1,0 +1,208 @@
+/* One attempt of a map task:
+ *
+ *   append some rows, perhaps flush, perhaps pause, again -> finish -> the shuffle is told
+ *
+ * Every call has timeout 0, so AGAIN means: at another turn. Fails when the writer says so; then a fault of this run must excuse
+ * it. After success, each partition must have stored bytes exactly where the oracle wrote records. */
+#include "sim_map.h"
+
+#include "core/mem.h"
+#include "world.h"
+
+/* What may end an attempt: a worker or the way to it was gone, or none would take the data. */
+enum {
+    MAP_EXCUSES = FAULT_BIT(FAULT_LOSS) | FAULT_BIT(FAULT_AWAY) | FAULT_BIT(FAULT_NET) |
+                  FAULT_BIT(FAULT_WRITE) | FAULT_BIT(FAULT_SPACE) | FAULT_BIT(FAULT_TIME) |
+                  FAULT_BIT(FAULT_LEASE),
+    MAP_EXCUSE_MS = 30000, /* what struck so long before may still be felt */
+};
+
+static struct world *map_world(const struct sim_map *map)
+{
+    return map->shuffle->app->world;
+}
+
+static void map_open_writer(struct sim_map *map)
+{
+    static const enum overhand_codec codecs[] = {OVERHAND_CODEC_LZ4, OVERHAND_CODEC_NONE,
+                                                 OVERHAND_CODEC_ZSTD};
+    struct rng *rng = &map_world(map)->rng;
+    struct overhand_writer_options options = {
+        .size = sizeof options,
+        .layout = map->shuffle->layout,
+        .layout_len = map->shuffle->layout_len,
+        .map_index = map->number,
+        .attempt = map->attempt,
+        .memory_bytes = 1 << 20,
+        .codec = codecs[rng_below(rng, 3)],
+    };
+    int rc = overhand_writer_open(map->executor->client, &options, &map->writer);
+
+    if (rc != 0)
+        sim_report_fail(&map_world(map)->report, "opening a writer: %s", overhand_error_name(rc));
+}
+
+void sim_map_start(struct sim_shuffle *shuffle, struct sim_executor *executor, uint32_t number)
+{
+    struct world *world = shuffle->app->world;
+    struct rng *rng = &world->rng;
+    struct sim_map *map = mem_zalloc(sizeof *map);
+
+    map->shuffle = shuffle;
+    map->executor = executor;
+    map->number = number;
+    map->attempt = ++shuffle->app->last_attempt;
+    map->generation = shuffle->generation;
+    map->epoch = shuffle->epoch;
+    map->started_ns = map->next_ns = world->loop.now_ns;
+    map->pace = 1 + (uint32_t)rng_below(rng, 200);
+    map->nap_ms = 1 + (uint32_t)rng_below(rng, rng_below(rng, 8) == 0 ? 5000 : 300);
+    map->flush_in = 1 + (uint32_t)rng_below(rng, 8);
+    map->batches = rng_below(rng, 6) == 0;
+    map->record = mem_alloc(ORACLE_HEAD_BYTES + shuffle->shape.tail_max_bytes);
+    oracle_map_init(&map->rows, &shuffle->shape, number, map->attempt);
+    map_open_writer(map);
+    list_init(&map->node);
+    list_push_back(&shuffle->maps, &map->node);
+    shuffle->outputs[number].n_running++;
+    executor->n_tasks++;
+    world->counts.n_attempts++;
+    sim_report_note(&world->report, "app %u shuffle %u map %u attempt %llu begins on %s",
+                    shuffle->app->index, shuffle->shape.shuffle_id, number,
+                    (unsigned long long)map->attempt, executor->host);
+}
+
+static void map_free(struct sim_map *map)
+{
+    struct sim_shuffle *shuffle = map->shuffle;
+
+    if (map->generation == shuffle->generation)
+        shuffle->outputs[map->number].n_running--;
+    map->executor->n_tasks--;
+    list_remove(&map->node);
+    overhand_writer_close(map->writer);
+    oracle_map_fini(&map->rows);
+    mem_free(map->record);
+    mem_free(map);
+}
+
+void sim_map_kill(struct sim_map *map)
+{
+    map_free(map);
+}
+
+/* ---- ends ---- */
+
+static bool map_may_fail_with(int status)
+{
+    switch (status) {
+    case OVERHAND_E_CONNECT:
+    case OVERHAND_E_DISCONNECTED:
+    case OVERHAND_E_TIMEOUT:
+    case OVERHAND_E_NO_MASTER:
+    case OVERHAND_E_NOT_READY:
+    case OVERHAND_E_NO_WORKERS:
+    case OVERHAND_E_INCARNATION:
+    case OVERHAND_E_LOST:
+    case OVERHAND_E_NO_SPACE:
+    case OVERHAND_E_DRAINING:
+    case OVERHAND_E_IO:
+        return true;
+    default:
+        return false;
+    }
+}
+
+static void map_fail(struct sim_map *map, int status)
+{
+    struct world *world = map_world(map);
+    uint64_t age_ms = (world->loop.now_ns - map->started_ns) / 1000000;
+
+    sim_report_note(&world->report, "attempt %llu fails: %s", (unsigned long long)map->attempt,
+                    overhand_writer_error(map->writer));
+    if (!map_may_fail_with(status))
+        sim_report_fail(&world->report, "no attempt should fail with %s",
+                        overhand_error_name(status));
+    if (!sim_faults_acted(&world->faults, MAP_EXCUSES, world_ago_ns(world, age_ms + MAP_EXCUSE_MS)))
+        sim_report_fail(&world->report, "no fault excuses it");
+    world->counts.n_attempts_failed++;
+    sim_shuffle_on_map_failed(map->shuffle, map);
+    map_free(map);
+}
+
+static void map_check_bytes(struct sim_map *map)
+{
+    const struct oracle_shape *shape = &map->shuffle->shape;
+    const uint64_t *bytes = overhand_writer_partition_bytes(map->writer);
+
+    for (uint32_t partition = 0; partition < shape->n_partitions; partition++) {
+        uint32_t n = oracle_n_records(shape, map->number, partition);
+
+        if ((bytes[partition] > 0) != (n > 0))
+            sim_report_fail(&map_world(map)->report,
+                            "attempt %llu: %llu bytes in partition %u, which has %u records",
+                            (unsigned long long)map->attempt, (unsigned long long)bytes[partition],
+                            partition, n);
+    }
+}
+
+/* ---- writing ---- */
+
+static int map_append(struct sim_map *map)
+{
+    uint32_t partition;
+    size_t len;
+
+    if (!oracle_map_next(&map->rows, &partition, map->record, &len)) {
+        map->finishing = true;
+        return 0;
+    }
+    int rc = map->batches ? overhand_writer_batch(map->writer, partition, map->record, len, 0)
+                          : overhand_writer_append(map->writer, partition, map->record, len, 0);
+    if (rc != 0)
+        oracle_map_unget(&map->rows);
+    return rc;
+}
+
+static int map_write(struct sim_map *map)
+{
+    struct world *world = map_world(map);
+    int rc = 0;
+
+    if (map->flushing)
+        rc = overhand_writer_flush(map->writer, 0);
+    if (rc != 0)
+        return rc;
+    map->flushing = false;
+    for (uint32_t i = 0; i < map->pace && rc == 0 && !map->finishing; i++)
+        rc = map_append(map);
+    if (rc != 0 || map->finishing)
+        return rc;
+    map->flushing = rng_below(&world->rng, map->flush_in) == 0;
+    map->next_ns = world->loop.now_ns + rng_below(&world->rng, map->nap_ms) * 1000000;
+    return 0;
+}
+
+void sim_map_step(struct sim_map *map)
+{
+    struct world *world = map_world(map);
+    int rc = 0;
+
+    if (world->loop.now_ns < map->next_ns)
+        return;
+    if (!map->finishing)
+        rc = map_write(map);
+    if (rc == 0 && !map->finishing)
+        return;
+    if (rc == 0)
+        rc = overhand_writer_finish(map->writer, 0);
+    if (rc == OVERHAND_E_AGAIN)
+        return;
+    if (rc != 0) {
+        map_fail(map, rc);
+        return;
+    }
+    map_check_bytes(map);
+    sim_shuffle_on_map(map->shuffle, map);
+    map_free(map);
+}
