@@ -57,6 +57,7 @@ void sim_map_start(struct sim_shuffle *shuffle, struct sim_executor *executor, u
     map->started_ns = map->next_ns = world->loop.now_ns;
     map->pace = 1 + (uint32_t)rng_below(rng, 200);
     map->nap_ms = 1 + (uint32_t)rng_below(rng, rng_below(rng, 8) == 0 ? 5000 : 300);
+    map->n_naps = 20;
     map->flush_in = 1 + (uint32_t)rng_below(rng, 8);
     map->batches = rng_below(rng, 6) == 0;
     map->record = mem_alloc(ORACLE_HEAD_BYTES + shuffle->shape.tail_max_bytes);
@@ -180,6 +181,9 @@ static int map_write(struct sim_map *map)
         return rc;
     map->flushing = rng_below(&world->rng, map->flush_in) == 0;
     map->next_ns = world->loop.now_ns + rng_below(&world->rng, map->nap_ms) * 1000000;
+    world_wake_at(world, map->next_ns);
+    if (--map->n_naps == 0)
+        map->pace = UINT32_MAX;
     return 0;
 }
 

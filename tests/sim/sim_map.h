@@ -16,8 +16,9 @@ struct sim_map {
     struct oracle_map rows;
     uint8_t *record; /* owned; room for the longest */
     bool finishing, flushing;
-    bool batches;                    /* each record is a batch of its own */
-    uint32_t pace, nap_ms, flush_in; /* records in a row; pauses; flushes, one in so many */
+    bool batches;            /* each record is a batch of its own */
+    uint32_t pace, flush_in; /* records in a row; flushes, one in so many */
+    uint32_t nap_ms, n_naps; /* pauses: how long, how many still to come */
 };
 
 /* Begin an attempt. Owns: the shuffle's list. */

@@ -101,6 +101,7 @@ void sim_read_start(struct sim_shuffle *shuffle, struct sim_executor *executor,
     read->drop_raced = shuffle->drop_raced;
     read->started_ns = read->next_ns = world->loop.now_ns;
     read->pace = 1 + (uint32_t)rng_below(&world->rng, 20);
+    read->n_naps = 10;
     read->nap_ms = 1 + (uint32_t)rng_below(&world->rng, rng_below(&world->rng, 8) == 0 ? 3000 : 50);
     read_open(read, part);
     list_init(&read->node);
@@ -181,6 +182,16 @@ static void read_fail(struct sim_read *read, int status)
     read_free(read);
 }
 
+static void read_nap(struct sim_read *read)
+{
+    struct world *world = read_world(read);
+
+    read->next_ns = world->loop.now_ns + rng_below(&world->rng, read->nap_ms) * 1000000;
+    world_wake_at(world, read->next_ns);
+    if (--read->n_naps == 0)
+        read->pace = UINT32_MAX;
+}
+
 void sim_read_step(struct sim_read *read)
 {
     struct world *world = read_world(read);
@@ -198,7 +209,7 @@ void sim_read_step(struct sim_read *read)
     if (rc == OVERHAND_END)
         read_end(read);
     else if (rc == 0)
-        read->next_ns = world->loop.now_ns + rng_below(&world->rng, read->nap_ms) * 1000000;
+        read_nap(read);
     else if (rc != OVERHAND_E_AGAIN)
         read_fail(read, rc);
 }

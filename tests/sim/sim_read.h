@@ -22,7 +22,7 @@ struct sim_read {
     bool drop_raced;
     struct overhand_reader *reader;
     struct oracle_read *oracle;
-    uint32_t pace, nap_ms; /* batches in a row; pauses */
+    uint32_t pace, nap_ms, n_naps; /* batches in a row; pauses: how long, how many still to come */
 };
 
 /* Which part of a shuffle. */

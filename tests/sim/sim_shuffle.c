@@ -22,9 +22,13 @@ static struct rng *shuffle_rng(const struct sim_shuffle *shuffle)
     return &shuffle->app->world->rng;
 }
 
-static uint64_t shuffle_later_ns(const struct sim_shuffle *shuffle, uint64_t max_ms)
+static uint64_t shuffle_later_ns(struct sim_shuffle *shuffle, uint64_t max_ms)
 {
-    return shuffle->app->world->loop.now_ns + rng_below(shuffle_rng(shuffle), max_ms + 1) * 1000000;
+    struct world *world = shuffle->app->world;
+    uint64_t at_ns = world->loop.now_ns + rng_below(&world->rng, max_ms + 1) * 1000000;
+
+    world_wake_at(world, at_ns);
+    return at_ns;
 }
 
 static void shuffle_note(struct sim_shuffle *shuffle, const char *what)

@@ -7,14 +7,14 @@
  * The faults end after a drawn time, or when the applications are over. */
 #include "world.h"
 
-#include <stdio.h>
+#include <string.h>
 
 enum {
     CALM_ONE_IN = 10, /* so many seeds have no faults */
     FAULTS_MS_MAX = 90000,
     LIVE_MS = 900000,   /* healed, all must end within this time */
     LEASES_MS = 400000, /* the longest lease and then some */
-    TURNS_MAX = 20000000,
+    TURNS_MAX = 5000000,
     TICK_MS = 1000,
 };
 
@@ -23,6 +23,19 @@ uint64_t world_ago_ns(const struct world *world, uint64_t ms)
     uint64_t ago_ns = ms * 1000000;
 
     return world->loop.now_ns > ago_ns ? world->loop.now_ns - ago_ns : 0;
+}
+
+void world_wake_at(struct world *world, uint64_t at_ns)
+{
+    uint64_t now_ns = world->loop.now_ns;
+
+    if (at_ns > now_ns && (!loop_timer_running(&world->wake) || world->wake.due_ns > at_ns))
+        loop_timer_start(&world->wake, (at_ns - now_ns + 999999) / 1000000);
+}
+
+static void world_on_wake(struct loop_timer *timer)
+{
+    (void)timer; /* applications are stepped whenever time has passed */
 }
 
 void world_step(void *arg)
@@ -47,7 +60,7 @@ static void world_make_masters(struct world *world)
         struct address *address = &world->master_addresses[i];
 
         sim_master_init(master, world, i);
-        snprintf(address->host, sizeof address->host, "%s", master->host);
+        memcpy(address->host, master->host, sizeof master->host);
         address->port = SIM_MASTER_PORT;
     }
     world->master_list = lists[world->n_masters - 1];
@@ -61,7 +74,7 @@ static void world_make_net(struct world *world)
 
     world->net = sim_net_new(&world->loop, rng_next(rng));
     sim_net_set_latency(world->net, min_ms, min_ms + (uint32_t)rng_below(rng, far ? 200 : 5));
-    sim_net_set_segment(world->net, 1 + rng_below(rng, 64 << rng_below(rng, 11)));
+    sim_net_set_segment(world->net, 100 + rng_below(rng, 64 << rng_below(rng, 11)));
     sim_net_set_buffer(world->net, (far ? 65536 : 4096) << rng_below(rng, 4));
 }
 
@@ -102,6 +115,7 @@ static void world_init(struct world *world, uint64_t seed, bool verbose)
     for (unsigned i = 0; i < world->n_apps; i++)
         sim_app_init(&world->apps[i], world, i);
     world->end_ns = world->loop.now_ns + rng_below(&world->rng, FAULTS_MS_MAX) * 1000000;
+    loop_timer_init(&world->wake, &world->loop.loop, world_on_wake);
     loop_timer_init(&world->tick, &world->loop.loop, world_on_tick);
     loop_timer_start(&world->tick, TICK_MS);
     world_tell(world);
@@ -174,6 +188,7 @@ static void world_end(struct world *world)
     while (!world_all_down(world))
         world_step(world);
     loop_timer_stop(&world->tick);
+    loop_timer_stop(&world->wake);
     world_pass(world, 30000); /* links that were cut break */
     for (unsigned i = 0; i < world->n_workers; i++)
         sim_worker_fini(&world->workers[i]);

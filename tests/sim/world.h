@@ -35,6 +35,7 @@ struct world {
     const char *master_list; /* for clients */
     struct sim_app apps[WORLD_APPS_MAX];
     unsigned n_apps;
+    struct loop_timer wake; /* somebody's pause is over */
     struct loop_timer tick; /* every second: what must hold is judged */
     uint64_t end_ns;        /* the faults end */
     struct world_counts counts;
@@ -44,6 +45,8 @@ struct world {
 uint64_t world_run(uint64_t seed, bool verbose, struct world_counts *counts);
 /* One turn of the loop; for the clients' step hook. */
 void world_step(void *world);
+/* Applications shall be stepped at that time at the latest. */
+void world_wake_at(struct world *world, uint64_t at_ns);
 /* The moment `ms` ago; 0 when there was none. */
 uint64_t world_ago_ns(const struct world *world, uint64_t ms);
 
