@@ -280,8 +280,10 @@ static void sim_end_pump(struct sim_end *end)
             size_t room = sim->buffer_bytes - end->peer->held_bytes;
             size_t len = 1 + rng_below(&sim->rng, sim->segment_bytes);
 
-            len = len < room ? len : room;
             len = len < write->left ? len : write->left;
+            if (len > room && end->peer->held_bytes > 0)
+                break; /* rather than ever smaller pieces (silly windows) */
+            len = len < room ? len : room;
             sim_send_segment(end->peer, write, len);
             write->left -= len;
             self->unsent_bytes -= len;

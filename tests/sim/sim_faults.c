@@ -399,7 +399,8 @@ void sim_faults_init(struct sim_faults *faults, struct world *world, bool none)
 
 void sim_faults_start(struct sim_faults *faults)
 {
-    loop_timer_start(&faults->strike, faults_below(faults, 2 * faults->interval_ms));
+    if (faults->enabled != 0)
+        loop_timer_start(&faults->strike, faults_below(faults, 2 * faults->interval_ms));
 }
 
 static void faults_on_strike(struct loop_timer *timer)
@@ -407,10 +408,10 @@ static void faults_on_strike(struct loop_timer *timer)
     struct sim_faults *faults = container_of(timer, struct sim_faults, strike);
     unsigned class = faults_below(faults, FAULT_DRAWN);
 
-    if ((faults->enabled & FAULT_BIT(class)) != 0) {
-        faults->n_strikes++;
-        strikes[class](faults);
-    }
+    while ((faults->enabled & FAULT_BIT(class)) == 0)
+        class = (class + 1) % FAULT_DRAWN;
+    faults->n_strikes++;
+    strikes[class](faults);
     sim_faults_start(faults);
 }
 

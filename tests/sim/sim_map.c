@@ -94,9 +94,12 @@ void sim_map_kill(struct sim_map *map)
 
 /* ---- ends ---- */
 
-static bool map_may_fail_with(int status)
+static bool map_may_fail_with(const struct sim_map *map, int status)
 {
     switch (status) {
+    case OVERHAND_E_UNKNOWN_APP:
+        return sim_faults_acted(&map_world(map)->faults,
+                                FAULT_BIT(FAULT_TIME) | FAULT_BIT(FAULT_LEASE), map->started_ns);
     case OVERHAND_E_CONNECT:
     case OVERHAND_E_DISCONNECTED:
     case OVERHAND_E_TIMEOUT:
@@ -121,7 +124,7 @@ static void map_fail(struct sim_map *map, int status)
 
     sim_report_note(&world->report, "attempt %llu fails: %s", (unsigned long long)map->attempt,
                     overhand_writer_error(map->writer));
-    if (!map_may_fail_with(status))
+    if (!map_may_fail_with(map, status))
         sim_report_fail(&world->report, "no attempt should fail with %s",
                         overhand_error_name(status));
     if (!sim_faults_acted(&world->faults, MAP_EXCUSES, world_ago_ns(world, age_ms + MAP_EXCUSE_MS)))

@@ -11,13 +11,12 @@
 
 enum {
     /* data that were acked are gone */
-    READ_LOSSES = FAULT_BIT(FAULT_LOSS) | FAULT_BIT(FAULT_FLIP) | FAULT_BIT(FAULT_LEASE) |
-                  FAULT_BIT(FAULT_WRITE),
+    READ_LOSSES = FAULT_BIT(FAULT_LOSS) | FAULT_BIT(FAULT_FLIP) | FAULT_BIT(FAULT_LEASE),
     /* data are there, and could not be had while the read went on */
     READ_HINDRANCES = FAULT_BIT(FAULT_AWAY) | FAULT_BIT(FAULT_NET) | FAULT_BIT(FAULT_READ) |
                       FAULT_BIT(FAULT_TIME) | FAULT_BIT(FAULT_SLOW),
     /* blocks are damaged */
-    READ_DAMAGES = FAULT_BIT(FAULT_FLIP) | FAULT_BIT(FAULT_LOSS) | FAULT_BIT(FAULT_WRITE),
+    READ_DAMAGES = FAULT_BIT(FAULT_FLIP) | FAULT_BIT(FAULT_LOSS),
     READ_EXCUSE_MS = 30000,
     READ_NEVER_ATTEMPT = 1 << 30,
 };
