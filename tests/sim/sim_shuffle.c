@@ -54,7 +54,10 @@ static void shuffle_draw_shape(struct sim_shuffle *shuffle, uint32_t id)
         .tail_max_bytes = tails[rng_below(rng, 4)],
         .skewed = UINT32_MAX,
     };
-    if (rng_below(rng, 4) == 0)
+    if (shuffle->app->world->heavy) {
+        shuffle->shape.records_max = 400;
+        shuffle->shape.tail_max_bytes = 100000;
+    } else if (rng_below(rng, 4) == 0)
         shuffle->shape.skewed = (uint32_t)rng_below(rng, shuffle->shape.n_partitions);
 }
 

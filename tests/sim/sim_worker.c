@@ -55,12 +55,12 @@ void sim_worker_init(struct sim_worker *self, struct world *world, unsigned inde
     snprintf(self->id, sizeof self->id, "w%u", index);
     rng_init(&self->rng, rng_next(rng));
     sim_disk_init(&self->disk, &world->loop.loop, rng_next(rng));
-    self->disk.delay_max_ms = (uint32_t)rng_below(rng, 20);
-    self->n_shards = 1 + (uint32_t)rng_below(rng, SIM_SHARDS_MAX);
+    self->disk.delay_max_ms = (uint32_t)rng_below(rng, world->heavy ? 500 : 20);
+    self->n_shards = world->heavy ? 1 : 1 + (uint32_t)rng_below(rng, SIM_SHARDS_MAX);
     self->n_dirs = 1 + (unsigned)rng_below(rng, SIM_DIRS_MAX);
-    self->shard_memory_bytes = (rng_below(rng, 3) == 0 ? 4ull : 8ull << rng_below(rng, 3)) << 20;
-    self->flush_bytes = rng_below(rng, 2) == 0 ? 16ull << rng_below(rng, 16)
-                                               : self->shard_memory_bytes / 2;
+    self->shard_memory_bytes = (world->heavy ? 2ull : 2ull << rng_below(rng, 4)) << 20;
+    self->flush_bytes = rng_below(rng, 3) > 0 ? 16ull << rng_below(rng, 16)
+                                              : self->shard_memory_bytes / 2;
     self->run_bytes = 64u << 10 << rng_below(rng, 5);
     self->writes_per_disk = 1 + (uint32_t)rng_below(rng, 8);
     loop_timer_init(&self->restart, &world->loop.loop, worker_on_restart);

@@ -11,6 +11,7 @@
 
 enum {
     CALM_ONE_IN = 10, /* so many seeds have no faults */
+    HEAVY_ONE_IN = 12,
     FAULTS_MS_MAX = 90000,
     LIVE_MS = 900000,   /* healed, all must end within this time */
     LEASES_MS = 400000, /* the longest lease and then some */
@@ -82,12 +83,12 @@ static void world_tell(struct world *world)
 {
     char names[160];
 
-    sim_report_note(&world->report, "%u masters, %u workers, %u apps; faults: %s, every %u ms",
-                    world->n_masters, world->n_workers, world->n_apps,
-                    world->faults.enabled != 0
-                        ? sim_faults_names(world->faults.enabled, names, sizeof names)
-                        : "none",
-                    world->faults.interval_ms);
+    sim_report_note(
+        &world->report, "%u masters, %u workers, %u apps%s; faults: %s, every %u ms",
+        world->n_masters, world->n_workers, world->n_apps, world->heavy ? ", heavy" : "",
+        world->faults.enabled != 0 ? sim_faults_names(world->faults.enabled, names, sizeof names)
+                                   : "none",
+        world->faults.interval_ms);
 }
 
 static void world_on_tick(struct loop_timer *timer)
@@ -105,9 +106,11 @@ static void world_init(struct world *world, uint64_t seed, bool verbose)
     sim_loop_init(&world->loop);
     sim_report_init(&world->report, &world->loop, seed, verbose);
     rng_init(&world->rng, seed);
+    world->heavy = rng_below(&world->rng, HEAVY_ONE_IN) == 0;
     world_make_net(world);
     world_make_masters(world);
-    world->n_workers = 2 + (unsigned)rng_below(&world->rng, WORLD_WORKERS_MAX - 1);
+    world->n_workers = 2 +
+                       (world->heavy ? 0 : (unsigned)rng_below(&world->rng, WORLD_WORKERS_MAX - 1));
     for (unsigned i = 0; i < world->n_workers; i++)
         sim_worker_init(&world->workers[i], world, i);
     sim_faults_init(&world->faults, world, seed % CALM_ONE_IN == 0);

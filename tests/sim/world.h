@@ -22,6 +22,7 @@ struct world_counts {
 };
 
 struct world {
+    bool heavy;     /* more data than memory, disks slower than the network */
     struct rng rng; /* what machines and applications are like, and what applications do */
     struct sim_loop loop;
     struct sim_net *net;
