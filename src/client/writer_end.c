@@ -83,7 +83,7 @@ static void writer_free(struct overhand_writer *writer)
         stand_in_free(stand_in);
     }
     HASH_ITER(hh, writer->workers, worker, next_worker) {
-        worker_free(worker);
+        writer_worker_free(worker);
     }
     writer_arena_give(&writer->arena, writer->returned);
     writer_arena_fini(&writer->arena);

@@ -53,7 +53,7 @@ void worker_lose(struct writer_worker *worker, int status, const char *why);
 /* Fill a wire message with what it is; strings are borrowed. */
 void worker_describe(const struct writer_worker *worker, Overhand__Wire__Worker *message);
 /* Free it. */
-void worker_free(struct writer_worker *worker);
+void writer_worker_free(struct writer_worker *worker);
 
 /* ---- writer_lane.c ---- */
 

@@ -31,7 +31,7 @@ struct writer_worker *worker_get(struct overhand_writer *writer,
     return worker;
 }
 
-void worker_free(struct writer_worker *worker)
+void writer_worker_free(struct writer_worker *worker)
 {
     HASH_DEL(worker->writer->workers, worker);
     mem_free((char *)worker->endpoint.id);
