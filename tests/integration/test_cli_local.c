@@ -23,11 +23,11 @@
 enum { ARGS_MAX = 16, WORKERS_MAX = 4, TRIES_MAX = 500 };
 
 struct cluster {
-    pid_t pid;
     FILE *out, *err; /* of the process */
-    char masters[64];
-    pid_t workers[WORKERS_MAX];
+    pid_t pid;
     unsigned n_workers;
+    pid_t workers[WORKERS_MAX];
+    char masters[64];
 };
 
 static const char *bin_dir(void)

@@ -190,6 +190,24 @@ static void test_a_worker_registers_and_says_at_once_what_it_holds(void **state)
     assert_false(f->script.last->draining);
 }
 
+static void test_a_disk_that_is_out_of_service_on_one_shard_is_reported_as_failed(void **state)
+{
+    struct fixture *f = *state;
+
+    script_listen(f);
+    f->worker.disk_deadline_ms = 5000;
+    f->worker.memory_bytes = 48 << 10; /* a chunk of 32 KiB is more than half: it is written */
+    worker_fixture_start(&f->worker, 77);
+    sim_disk_hang(&f->worker.disk, WORKER_FIXTURE_DIR);
+    for (unsigned bytes = 0; bytes < 20 << 10; bytes += BLOCK)
+        assert_int_equal(push_one(f), 0);
+    sim_loop_advance_ms(&f->worker.loop, 3000);
+    assert_false(f->script.last->disks[0]->failed);
+    sim_loop_advance_ms(&f->worker.loop, 6000);
+    assert_true(f->script.last->disks[0]->failed);
+    sim_disk_unhang(&f->worker.disk, WORKER_FIXTURE_DIR);
+}
+
 static void test_a_master_that_forgot_the_worker_is_told_again(void **state)
 {
     struct fixture *f = *state;
@@ -295,6 +313,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
         TEST(test_a_worker_registers_and_says_at_once_what_it_holds),
+        TEST(test_a_disk_that_is_out_of_service_on_one_shard_is_reported_as_failed),
         TEST(test_a_master_that_forgot_the_worker_is_told_again),
         TEST(test_a_master_away_disturbs_nobody_and_is_found_when_it_comes),
         TEST(test_a_broken_link_is_made_again),

@@ -45,6 +45,31 @@ static void start_writes(struct disk_fixture *f, struct disk_file *file, const u
     }
 }
 
+static void test_a_directory_that_hangs_ends_nothing_until_it_is_healed(void **state)
+{
+    struct disk_fixture *f = *state;
+    uint8_t *bytes = disk_fixture_bytes(2 * PAGE, 1);
+    struct disk_fixture_op ops[2];
+    struct disk_file file;
+
+    create(f, &file);
+    start_writes(f, &file, bytes, ops, 1); /* under way when it begins to hang */
+    sim_disk_hang(&f->sim, file.dir->path);
+    disk_fixture_expect(f, &ops[1]);
+    disk_write(f->disk, &ops[1].op, &file, &(struct iovec){bytes, PAGE}, 1, PAGE,
+               disk_fixture_done);
+    sim_loop_advance_ms(&f->sim_loop, 3600000);
+    assert_int_equal(f->disk->n_in_flight, 2);
+    assert_int_equal(disk_oldest_ns(f->disk, file.dir), ops[0].op.started_ns);
+    sim_disk_unhang(&f->sim, file.dir->path);
+    disk_fixture_run(f);
+    assert_int_equal(ops[0].status, 0);
+    assert_int_equal(ops[1].status, 0);
+    assert_true(disk_oldest_ns(f->disk, file.dir) == UINT64_MAX);
+    assert_int_equal(disk_fixture_close(f, &file), 0);
+    free(bytes);
+}
+
 static void test_the_nth_write_fails_and_no_other(void **state)
 {
     struct disk_fixture *f = *state;
@@ -339,6 +364,8 @@ static void test_a_seed_decides_the_order_of_completions(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_a_directory_that_hangs_ends_nothing_until_it_is_healed,
+                                        setup, teardown),
         cmocka_unit_test_setup_teardown(test_the_nth_write_fails_and_no_other, setup, teardown),
         cmocka_unit_test_setup_teardown(test_every_kind_of_operation_can_fail, setup, teardown),
         cmocka_unit_test_setup_teardown(test_one_directory_fails_while_another_works, setup,

@@ -254,6 +254,41 @@ static void test_what_describes_partitions_is_bounded_and_comes_back(void **stat
     assert_int_equal(store_fixture_push(f, &home, n, 1, 1), 0);
 }
 
+static void test_what_is_forwarded_leaves_half_of_memory_to_copies(void **state)
+{
+    struct store_fixture *f = *state;
+    size_t max = store_body_max(f->store, BODY_FORWARDED);
+    void *forwarded[16], *copy;
+    unsigned n = 0;
+
+    while ((forwarded[n] = store_body_alloc(f->store, 1, BODY_FORWARDED, 1 * MIB)) != NULL)
+        n++;
+    assert_in_range(n, 2, 15);
+    assert_true(store_fixture_stats(f).memory_used <= store_fixture_stats(f).memory_bytes / 2);
+    copy = store_body_alloc(f->store, 1, BODY_COPY, max); /* the largest that can be forwarded */
+    assert_non_null(copy);
+    store_body_free(f->store, 1, copy, max);
+    while (n > 0)
+        store_body_free(f->store, 1, forwarded[--n], 1 * MIB);
+    assert_int_equal(store_fixture_stats(f).memory_used, 0);
+}
+
+static void test_copies_come_before_all_who_wait(void **state)
+{
+    struct store_fixture *f = *state;
+    void *body = store_body_alloc(f->store, 2, BODY_PLAIN, 7 * MIB);
+    struct waiter plain, copy = {0};
+
+    wait_start(f, &plain, 1, 6 * MIB);
+    store_wait_start(f->store, &copy.wait, 2, BODY_COPY, 6 * MIB, on_ready);
+    store_fixture_settle(f);
+    assert_int_equal(copy.called + plain.called, 0);
+    store_body_free(f->store, 2, body, 7 * MIB);
+    store_fixture_settle(f);
+    assert_int_equal(copy.called, 1);
+    assert_int_equal(plain.called, 2); /* the copy's promise was not taken */
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -268,6 +303,8 @@ int main(void)
         TEST(test_who_waits_is_called_when_appends_begin_to_be_refused),
         TEST(test_credit_shrinks_as_memory_fills_the_heaviest_first),
         TEST(test_idle_memory_goes_back_to_the_system),
+        TEST(test_what_is_forwarded_leaves_half_of_memory_to_copies),
+        TEST(test_copies_come_before_all_who_wait),
         TEST(test_a_body_freed_after_its_application_was_dropped_is_accounted),
         TEST(test_what_describes_partitions_is_bounded_and_comes_back),
     };
