@@ -572,7 +572,7 @@ static void test_two_full_workers_that_forward_to_each_other_come_through(void *
     struct fixture *f = *state;
 
     for (unsigned i = 0; i < PUSHES_MAX; i++) /* both at once, of each six times what fits */
-        push_start(f, i % 2, PARTITION, LARGE);
+        push_start(f, i % 2, i, LARGE);
     for (unsigned i = 0; i < PUSHES_MAX; i++) {
         push_await(f, &f->pushes[i]);
         assert_int_equal(f->pushes[i].status, 0);
