@@ -106,9 +106,9 @@ struct overhand_client_options {
     overhand_log_cb log;           /* default: lines of level WARN and above go to stderr */
     void *log_arg;
     enum overhand_log_level log_level; /* with `log` set: lines above this level are not passed */
-    const void *
-        encryption_key; /* AES key of 16, 24 or 32 bytes, equal in all processes of the application: blocks
-                                 * are sealed with AES-GCM after compression. Copied. NULL: not encrypted */
+    /* AES key of 16, 24 or 32 bytes, equal in all processes of the application: blocks are sealed
+     * with AES-GCM after compression, and others are not read. Copied. NULL and 0: no encryption */
+    const void *encryption_key;
     uint32_t encryption_key_len;
 };
 
@@ -116,7 +116,8 @@ struct overhand_client_options {
 OVERHAND_API uint64_t overhand_app_uid_new(void);
 
 /* Start the library's threads. No network traffic yet.
- * Returns: 0, OVERHAND_E_INVALID (bad master list, app_id, app_uid or key). *client is set only on 0. */
+ * Returns: 0, OVERHAND_E_INVALID (bad master list, app_id, app_uid or key), OVERHAND_E_UNSUPPORTED
+ *          (this libcrypto cannot encrypt). *client is set only on 0. */
 OVERHAND_API int overhand_client_open(const struct overhand_client_options *options,
                                       struct overhand_client **client);
 
@@ -314,7 +315,8 @@ OVERHAND_API int overhand_reader_open(struct overhand_client *client,
 /* The next batch, in no promised order.
  * Returns: 0, OVERHAND_END once everything expected was delivered exactly once, OVERHAND_E_AGAIN,
  *          OVERHAND_E_LOST when some of it is nowhere (overhand_reader_error says what; final),
- *          OVERHAND_E_CHECKSUM when no intact copy exists (final; recompute as for LOST). */
+ *          OVERHAND_E_CHECKSUM when no intact copy exists, or when writer and reader have not the
+ *          same encryption_key (final; recompute as for LOST). */
 OVERHAND_API int overhand_reader_next(struct overhand_reader *reader, struct overhand_batch *batch,
                                       uint32_t timeout_ms);
 

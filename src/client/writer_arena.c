@@ -1,5 +1,6 @@
 /* The writer's arena. Memory comes in slabs of 1 MiB (the first is smaller: most tasks are) and
- * goes back when no block is in use. The limit counts blocks and chunks; one request above it is
+ * goes back when no block is in use. The limit counts blocks and chunks in use: free blocks of sizes
+ * that are not wanted now may lie in slabs beside them, never more than the largest limit so far; one request above it is
  * served when nothing else is in use, so that a record larger than the arena passes. */
 #include "client/writer_arena.h"
 

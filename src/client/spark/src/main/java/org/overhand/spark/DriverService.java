@@ -131,7 +131,7 @@ final class DriverService {
             return null;
         }
         if (pausing && System.nanoTime() - pausedAtNs < RETRY_PAUSE_NS) {
-            LOG.warn("Shuffle {} falls back to Spark's own shuffle: not long ago, {}", shuffleId, pausedBecause);
+            LOG.warn("Shuffle {} falls back to Spark's own shuffle, as another just did: {}", shuffleId, pausedBecause);
             return null;
         }
         try {
