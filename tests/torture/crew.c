@@ -42,8 +42,8 @@ enum {
 /* What a worker may have beside memory.limit: code, stacks, tables, frames under way; and what a
  * sanitizer adds, which keeps shadows and freed memory. */
 #ifdef CREW_TSAN
-#define MEMORY_MARGIN_BYTES (1024ull << 20)
-#define MEMORY_FACTOR       5
+#define MEMORY_MARGIN_BYTES (256ull << 20)
+#define MEMORY_FACTOR       3
 #elif defined(__SANITIZE_ADDRESS__)
 #define MEMORY_MARGIN_BYTES (128ull << 20)
 #define MEMORY_FACTOR       1

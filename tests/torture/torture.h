@@ -9,7 +9,7 @@
 
 enum {
     TORTURE_SLICE_MS = 1000,     /* of waiting in a call of the library */
-    TORTURE_PATIENCE_MS = 30000, /* without any progress: it hangs */
+    TORTURE_PATIENCE_MS = 60000, /* without any progress: it hangs */
 };
 
 struct torture {
