@@ -133,6 +133,8 @@ static uint32_t faults_restart_ms(struct sim_faults *faults)
 
 static struct sim_worker *faults_worker(struct sim_faults *faults)
 {
+    if (faults->world->victim != NULL)
+        return faults->world->victim;
     return &faults->world->workers[faults_below(faults, faults->world->n_workers)];
 }
 
@@ -220,7 +222,8 @@ static void strike_net(struct sim_faults *faults)
 {
     struct world *world = faults->world;
     uint32_t kind = faults_below(faults, 3), ms = faults_duration_ms(faults);
-    const char *a = faults_host(faults), *b = faults_host(faults);
+    const char *a = world->victim != NULL ? world->victim->id : faults_host(faults);
+    const char *b = faults_host(faults);
     struct strike *strike;
 
     if (strcmp(a, b) == 0)
@@ -391,6 +394,8 @@ void sim_faults_init(struct sim_faults *faults, struct world *world, bool none)
         if (faults_below(faults, 10) < 3)
             faults->enabled |= FAULT_BIT(class);
     }
+    if (world->victim != NULL) /* these strike everybody */
+        faults->enabled &= ~(FAULT_BIT(FAULT_MASTER) | FAULT_BIT(FAULT_TIME));
     faults->interval_ms = 200u << faults_below(faults, 6);
     faults->long_one_in = faults_below(faults, 2) == 0 ? 10 : 1000;
     loop_timer_init(&faults->strike, &world->loop.loop, faults_on_strike);

@@ -12,9 +12,10 @@
 /* What may end an attempt: a worker or the way to it was gone, or none would take the data. */
 enum {
     MAP_EXCUSES = FAULT_BIT(FAULT_LOSS) | FAULT_BIT(FAULT_AWAY) | FAULT_BIT(FAULT_NET) |
-                  FAULT_BIT(FAULT_WRITE) | FAULT_BIT(FAULT_SPACE) | FAULT_BIT(FAULT_TIME) |
-                  FAULT_BIT(FAULT_LEASE),
-    MAP_EXCUSE_MS = 30000, /* what struck so long before may still be felt */
+                  FAULT_BIT(FAULT_SPACE) | FAULT_BIT(FAULT_TIME) | FAULT_BIT(FAULT_LEASE),
+    MAP_LASTING_EXCUSES = FAULT_BIT(FAULT_WRITE) |
+                          FAULT_BIT(FAULT_SLOW), /* directories left service */
+    MAP_EXCUSE_MS = 30000,                       /* what struck so long before may still be felt */
 };
 
 static struct world *map_world(const struct sim_map *map)
@@ -127,7 +128,11 @@ static void map_fail(struct sim_map *map, int status)
     if (!map_may_fail_with(map, status))
         sim_report_fail(&world->report, "no attempt should fail with %s",
                         overhand_error_name(status));
-    if (!sim_faults_acted(&world->faults, MAP_EXCUSES, world_ago_ns(world, age_ms + MAP_EXCUSE_MS)))
+    if (world->victim != NULL)
+        sim_report_fail(&world->report, "the other copies should have kept it going");
+    if (!sim_faults_acted(&world->faults, MAP_EXCUSES,
+                          world_ago_ns(world, age_ms + MAP_EXCUSE_MS)) &&
+        !sim_faults_acted(&world->faults, MAP_LASTING_EXCUSES, 0))
         sim_report_fail(&world->report, "no fault excuses it");
     world->counts.n_attempts_failed++;
     sim_shuffle_on_map_failed(map->shuffle, map);

@@ -152,6 +152,13 @@ static void read_end(struct sim_read *read)
     read_free(read);
 }
 
+/* Were the data of a read never there, or deleted by the driver? */
+static bool read_went(const struct sim_read *read)
+{
+    return read->kind == SIM_READ_BOGUS || read->drop_raced ||
+           read->epoch != read->shuffle->epoch || read->shuffle->dropped_ns >= read->started_ns;
+}
+
 /* Is there an excuse for a failed read? */
 static bool read_excused(const struct sim_read *read, int status)
 {
@@ -159,11 +166,11 @@ static bool read_excused(const struct sim_read *read, int status)
     uint64_t margin_ns = READ_EXCUSE_MS * 1000000ull;
     uint64_t since_ns = read->started_ns > margin_ns ? read->started_ns - margin_ns : 0;
 
+    if (read_world(read)->victim != NULL)
+        return read_went(read); /* there is another copy of everything */
     if (status == OVERHAND_E_CHECKSUM)
         return sim_faults_acted(faults, READ_DAMAGES, read->data_ns);
-    return read->kind == SIM_READ_BOGUS || read->drop_raced ||
-           read->epoch != read->shuffle->epoch || read->shuffle->dropped_ns >= read->started_ns ||
-           sim_faults_acted(faults, READ_LOSSES, read->data_ns) ||
+    return read_went(read) || sim_faults_acted(faults, READ_LOSSES, read->data_ns) ||
            sim_faults_acted(faults, READ_HINDRANCES, since_ns);
 }
 

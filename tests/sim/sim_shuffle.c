@@ -84,6 +84,8 @@ void sim_shuffle_init(struct sim_shuffle *shuffle, struct sim_app *app, uint32_t
     shuffle_draw_shape(shuffle, id);
     shuffle_draw_ranges(shuffle);
     shuffle->outputs = mem_zalloc(shuffle->shape.n_maps * sizeof *shuffle->outputs);
+    shuffle->replicas =
+        app->world->victim != NULL ? 2 : 1 + (uint32_t)rng_below(shuffle_rng(shuffle), 2);
     shuffle->n_rewrites = rng_below(shuffle_rng(shuffle), 4) == 0;
     list_init(&shuffle->maps);
     list_init(&shuffle->reads);
@@ -131,7 +133,8 @@ static void shuffle_register(struct sim_shuffle *shuffle)
     struct overhand_shuffle_options options = {.size = sizeof options,
                                                .shuffle_id = shuffle->shape.shuffle_id,
                                                .n_maps = shuffle->shape.n_maps,
-                                               .n_partitions = shuffle->shape.n_partitions};
+                                               .n_partitions = shuffle->shape.n_partitions,
+                                               .replicas = shuffle->replicas};
     int rc = overhand_shuffle_register(shuffle->app->driver, &options, &shuffle->layout,
                                        &shuffle->layout_len);
 

@@ -40,6 +40,7 @@ enum sim_shuffle_state {
 struct sim_shuffle {
     struct sim_app *app;
     struct oracle_shape shape;
+    uint32_t replicas;
     enum sim_shuffle_state state;
     void *layout; /* owned by us, from the library */
     size_t layout_len;

@@ -11,6 +11,7 @@
 #include <stdio.h>
 
 #include "sim_faults.h"
+#include "worker/session.h"
 #include "world.h"
 
 enum {
@@ -18,7 +19,8 @@ enum {
     LEASE_MAX_MS = 3600000,
     HEARTBEAT_MS = 2000,
     SHUTDOWN_MS = 60000,
-    OVERSHOOT_BYTES = 512, /* of memory, for each partition: store_memory.c */
+    DISK_DEADLINE_MS = 10000,
+    FIRST_CHUNK_BYTES = 512, /* by which a partition may pass the limit: store_memory.c */
 };
 
 static const bool worker_moves[SIM_WORKER_STATE_END][SIM_WORKER_STATE_END] = {
@@ -58,9 +60,11 @@ void sim_worker_init(struct sim_worker *self, struct world *world, unsigned inde
     self->disk.delay_max_ms = (uint32_t)rng_below(rng, world->heavy ? 500 : 20);
     self->n_shards = world->heavy ? 1 : 1 + (uint32_t)rng_below(rng, SIM_SHARDS_MAX);
     self->n_dirs = 1 + (unsigned)rng_below(rng, SIM_DIRS_MAX);
-    self->shard_memory_bytes = (world->heavy ? 2ull : 2ull << rng_below(rng, 4)) << 20;
+    self->shard_memory_bytes = (world->heavy ? 8ull : 8ull << rng_below(rng, 3)) << 20;
     self->flush_bytes = rng_below(rng, 3) > 0 ? 16ull << rng_below(rng, 16)
                                               : self->shard_memory_bytes / 2;
+    self->partition_max_bytes = rng_below(rng, 2) == 0 ? 0 : 4096ull << rng_below(rng, 10);
+    self->zone = rng_below(rng, 2) == 0 ? "" : index % 2 == 0 ? "a" : "b";
     self->run_bytes = 64u << 10 << rng_below(rng, 5);
     self->writes_per_disk = 1 + (uint32_t)rng_below(rng, 8);
     loop_timer_init(&self->restart, &world->loop.loop, worker_on_restart);
@@ -90,7 +94,9 @@ static uint64_t worker_add_shard(struct sim_worker *self, uint32_t index)
                                     .flush_bytes = self->flush_bytes,
                                     .reserve_bytes = self->reserve_bytes,
                                     .run_bytes = self->run_bytes,
-                                    .writes_per_disk = self->writes_per_disk};
+                                    .writes_per_disk = self->writes_per_disk,
+                                    .partition_max_bytes = self->partition_max_bytes,
+                                    .disk_deadline_ms = DISK_DEADLINE_MS};
     struct store_stats stats;
     int rc = 0;
 
@@ -113,7 +119,7 @@ void sim_worker_start(struct sim_worker *self)
                                      .listen = {.port = SIM_WORKER_PORT},
                                      .advertise_host = self->id,
                                      .id = self->id,
-                                     .zone = "",
+                                     .zone = self->zone,
                                      .n_shards = self->n_shards,
                                      .memory_bytes = self->n_shards * self->shard_memory_bytes,
                                      .masters = world->master_addresses,
@@ -243,6 +249,7 @@ void sim_worker_heal(struct sim_worker *self)
     sim_disk_release_all(&self->disk);
     self->disk.delay_max_ms = 5;
     self->restart_ms = 0;
+    sim_worker_stop(self, 0); /* directories that left service come back with the next process */
     if (self->state == SIM_WORKER_DOWN)
         loop_timer_start(&self->restart, 0);
 }
@@ -254,7 +261,9 @@ static void worker_check_memory(struct sim_worker *self, uint32_t index)
     struct store_stats stats;
 
     store_stats(self->worker->shards[index]->store, &stats);
-    uint64_t limit = stats.memory_bytes + stats.n_partitions * OVERSHOOT_BYTES;
+    uint64_t n_connections = atomic_load(&self->worker->n_connections);
+    uint64_t limit = stats.memory_bytes + stats.n_partitions * FIRST_CHUNK_BYTES +
+                     n_connections * SESSION_FRAME_BYTES_MAX;
     if (stats.memory_used > limit)
         sim_report_fail(&self->world->report, "%s shard %u uses %llu bytes of memory, limit %llu",
                         self->id, index, (unsigned long long)stats.memory_used,

@@ -28,6 +28,8 @@ struct sim_worker {
     uint32_t n_shards;
     unsigned n_dirs;
     uint64_t shard_memory_bytes, flush_bytes, reserve_bytes;
+    uint64_t partition_max_bytes;
+    const char *zone;
     uint32_t run_bytes, writes_per_disk;
 
     enum sim_worker_state state;
@@ -58,7 +60,7 @@ void sim_worker_start(struct sim_worker *self);
 void sim_worker_stop(struct sim_worker *self, uint32_t restart_ms);
 /* kill -9 or a power cut; starts again restart_ms later. */
 void sim_worker_kill(struct sim_worker *self, enum sim_disk_crash crash, uint32_t restart_ms);
-/* Everything is well again: start it now if it is down, or as soon as it is. */
+/* Everything is well again: a new process, now or as soon as this one is down. */
 void sim_worker_heal(struct sim_worker *self);
 /* Judge what must hold at any moment: bounds of memory, leases that are kept. */
 void sim_worker_check(struct sim_worker *self);

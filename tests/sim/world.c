@@ -12,6 +12,7 @@
 enum {
     CALM_ONE_IN = 10, /* so many seeds have no faults */
     HEAVY_ONE_IN = 12,
+    VICTIM_ONE_IN = 4,
     FAULTS_MS_MAX = 90000,
     LIVE_MS = 900000,   /* healed, all must end within this time */
     LEASES_MS = 400000, /* the longest lease and then some */
@@ -84,8 +85,9 @@ static void world_tell(struct world *world)
     char names[160];
 
     sim_report_note(
-        &world->report, "%u masters, %u workers, %u apps%s; faults: %s, every %u ms",
+        &world->report, "%u masters, %u workers, %u apps%s; faults%s%s: %s, every %u ms",
         world->n_masters, world->n_workers, world->n_apps, world->heavy ? ", heavy" : "",
+        world->victim != NULL ? " of " : "", world->victim != NULL ? world->victim->id : "",
         world->faults.enabled != 0 ? sim_faults_names(world->faults.enabled, names, sizeof names)
                                    : "none",
         world->faults.interval_ms);
@@ -113,6 +115,8 @@ static void world_init(struct world *world, uint64_t seed, bool verbose)
                        (world->heavy ? 0 : (unsigned)rng_below(&world->rng, WORLD_WORKERS_MAX - 1));
     for (unsigned i = 0; i < world->n_workers; i++)
         sim_worker_init(&world->workers[i], world, i);
+    if (rng_below(&world->rng, VICTIM_ONE_IN) == 0)
+        world->victim = &world->workers[rng_below(&world->rng, world->n_workers)];
     sim_faults_init(&world->faults, world, seed % CALM_ONE_IN == 0);
     world->n_apps = 1 + (unsigned)rng_below(&world->rng, WORLD_APPS_MAX);
     for (unsigned i = 0; i < world->n_apps; i++)

@@ -22,7 +22,10 @@ struct world_counts {
 };
 
 struct world {
-    bool heavy;     /* more data than memory, disks slower than the network */
+    bool heavy; /* more data than memory, disks slower than the network */
+    /* All faults strike this worker or the way to it, and everything has two copies: nothing may fail because of it.
+     * NULL: they strike anything */
+    struct sim_worker *victim;
     struct rng rng; /* what machines and applications are like, and what applications do */
     struct sim_loop loop;
     struct sim_net *net;
