@@ -26,6 +26,7 @@ struct strike {
     struct sim_worker *worker;
     const char *a, *b; /* hosts */
     unsigned dir;
+    bool long_enough; /* to cost a lease */
 };
 
 static void faults_on_strike(struct loop_timer *timer);
@@ -208,6 +209,8 @@ static void strike_executor(struct sim_faults *faults)
 
 static void undo_cut(struct strike *strike)
 {
+    if (strike->long_enough)
+        sim_faults_act(strike->faults, FAULT_LEASE);
     sim_net_heal(strike->faults->world->net, strike->a, strike->b);
     sim_report_note(&strike->faults->world->report, "      %s - %s is mended", strike->a,
                     strike->b);
@@ -237,6 +240,7 @@ static void strike_net(struct sim_faults *faults)
     strike = strike_begin(faults, FAULT_NET, ms, kind == 1 ? undo_cut : undo_slow_link);
     strike->a = a;
     strike->b = b;
+    strike->long_enough = ms > LEASE_RISK_MS;
     if (kind == 1) {
         sim_report_note(&world->report, "FAULT %s - %s is cut for %u ms", a, b, ms);
         sim_net_cut(world->net, a, b);
@@ -275,6 +279,7 @@ static void strike_disk(struct sim_faults *faults, enum fault_class class)
         return;
     sim_report_note(&faults->world->report, "FAULT %s fails operation %d, skip %u%s, for %u ms",
                     worker->id, fault.kind, fault.skip, fault.forever ? ", all of them" : "", ms);
+    worker->disk_struck = true;
     sim_disk_add_fault(&worker->disk, fault);
     strike_begin(faults, class, ms, undo_disk)->worker = worker;
 }
@@ -356,6 +361,7 @@ static void strike_slow(struct sim_faults *faults)
 
     sim_report_note(&faults->world->report, "FAULT %s has a disk that %s for %u ms", worker->id,
                     hold ? "hangs" : "is slow", ms);
+    worker->disk_struck = true;
     strike_begin(faults, FAULT_SLOW, ms, undo_slow_disk)->worker = worker;
     if (hold)
         sim_disk_hold(&worker->disk, SIM_DISK_ANY);
@@ -373,6 +379,8 @@ static void strike_time(struct sim_faults *faults)
     sim_faults_act(faults, FAULT_TIME);
     faults->world->loop.now_ns += ms * 1000000ull;
     sim_faults_act(faults, FAULT_TIME);
+    if (ms > LEASE_RISK_MS)
+        sim_faults_act(faults, FAULT_LEASE);
 }
 
 /* ---- striking ---- */

@@ -249,7 +249,8 @@ void sim_worker_heal(struct sim_worker *self)
     sim_disk_release_all(&self->disk);
     self->disk.delay_max_ms = 5;
     self->restart_ms = 0;
-    sim_worker_stop(self, 0); /* directories that left service come back with the next process */
+    if (self->disk_struck) /* directories that left service come back with the next process */
+        sim_worker_stop(self, 0);
     if (self->state == SIM_WORKER_DOWN)
         loop_timer_start(&self->restart, 0);
 }

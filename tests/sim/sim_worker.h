@@ -36,6 +36,7 @@ struct sim_worker {
     struct worker *worker; /* NULL when down */
     struct disk_dir dirs[SIM_SHARDS_MAX][SIM_DIRS_MAX];
     bool counted_away;   /* FAULT_AWAY is counted since it went */
+    bool disk_struck;    /* a fault has struck its disk */
     bool overdue;        /* the shutdown took too long */
     uint32_t restart_ms; /* after it is down; SIM_NEVER_MS: not by itself */
     struct loop_timer restart;
