@@ -117,8 +117,8 @@ static void test_a_slow_peer_that_moves_is_not_given_up(void **state)
 
     f.progress_timeout_ms = 2000;
     rpc_fixture_open(&f);
-    sim_net_slow(f.net, "client", "server", 10);
-    fixture_push(&f, &call, 2000000, 0); /* 200 s, in one frame and one write */
+    sim_net_slow(f.net, "client", "server", 50);
+    fixture_push(&f, &call, 2000000, 0); /* 40 s, in one frame and one write */
     fixture_wait(&f, &call);
     assert_int_equal(call.status, 0);
 }

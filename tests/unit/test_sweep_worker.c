@@ -43,16 +43,19 @@ struct fixture {
 
 static unsigned n_allocs, refuse_at, refuse_count;
 
-void *__real_store_body_alloc(struct store *store, uint64_t app_uid, size_t len);
-void *__wrap_store_body_alloc(struct store *store, uint64_t app_uid, size_t len);
+void *__real_store_body_alloc(struct store *store, uint64_t app_uid, enum store_body_kind kind,
+                              size_t len);
+void *__wrap_store_body_alloc(struct store *store, uint64_t app_uid, enum store_body_kind kind,
+                              size_t len);
 
-void *__wrap_store_body_alloc(struct store *store, uint64_t app_uid, size_t len)
+void *__wrap_store_body_alloc(struct store *store, uint64_t app_uid, enum store_body_kind kind,
+                              size_t len)
 {
     unsigned n = n_allocs++;
 
     if (n - refuse_at < refuse_count)
         return NULL;
-    return __real_store_body_alloc(store, app_uid, len);
+    return __real_store_body_alloc(store, app_uid, kind, len);
 }
 
 /* ---- fixture ---- */
