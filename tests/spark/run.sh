@@ -21,7 +21,7 @@ shift
 suites=("${@:-all}")
 case ${suites[0]} in
     quick) suites=(lost-worker sql) ;;
-    all) suites=(lost-worker sql rdd-java rdd-kryo start faults sql-offheap sql-encrypted replicas) ;;
+    all) suites=(lost-worker sql rdd-java rdd-kryo start faults sql-offheap sql-encrypted encryption replicas) ;;
 esac
 
 # shellcheck source=tests/spark/cluster.sh

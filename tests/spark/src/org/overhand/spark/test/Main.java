@@ -42,6 +42,8 @@ public final class Main {
             case "sql-encrypted":
                 new Comparison(report, "sql-encrypted").with("spark.io.encryption.enabled", "true")
                         .run(SqlCases.all());
+                break;
+            case "encryption":
                 new EncryptionSuite(report).run();
                 break;
             case "replicas":
