@@ -124,7 +124,7 @@ spark_options() {
         spark.sql.adaptive.localShuffleReader.enabled=true
 }
 
-# A JVM that takes too long prints its threads' stacks (SIGQUIT) and is killed. It stays in this process
+# The quick compiler alone: suites are many short queries. A JVM that takes too long prints its threads' stacks (SIGQUIT) and is killed. It stays in this process
 # group (--foreground), so that who ends the script ends the JVM.
 run_jvm() {
     local out=$1 class_path options suites
@@ -138,7 +138,8 @@ run_jvm() {
         cd "$dir/cwd"
         JAVA_HOME=$java_home SPARK_DIST_CLASSPATH=$class_path SPARK_SCALA_VERSION=any \
             timeout --foreground --signal=QUIT --kill-after=10 "$limit_s" \
-            "$java_home/bin/java" "${options[@]}" -Xmx3g -Xss4m -XX:+UseSerialGC -ea \
+            "$java_home/bin/java" "${options[@]}" -Xmx3g -Xss4m -XX:+UseSerialGC \
+            -XX:TieredStopAtLevel=1 -ea \
             "-Dlog4j2.configurationFile=$out/log4j2.properties" "-Doverhand.test.log=$out/driver.log" \
             -cp "$class_path:$SPARK_HOME/jars/*" org.scalatest.tools.Runner -oW -u "$out/xml" \
             -R "$dir/classes" "${suites[@]}"
