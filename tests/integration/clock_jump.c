@@ -16,31 +16,31 @@ static time_t clock_jump(void)
     return (time_t)(atomic_fetch_add(&n_looks, 5) % (2 * YEARS + 1) - YEARS) * YEAR_SECONDS;
 }
 
-__attribute__((visibility("default"))) int clock_gettime(clockid_t clock, struct timespec *now)
+__attribute__((visibility("default"))) int clock_gettime(clockid_t clock_id, struct timespec *tp)
 {
-    int rc = (int)syscall(SYS_clock_gettime, clock, now);
+    int rc = (int)syscall(SYS_clock_gettime, clock_id, tp);
 
-    if (rc == 0 && (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE))
-        now->tv_sec += clock_jump();
+    if (rc == 0 && (clock_id == CLOCK_REALTIME || clock_id == CLOCK_REALTIME_COARSE))
+        tp->tv_sec += clock_jump();
     return rc;
 }
 
-__attribute__((visibility("default"))) int gettimeofday(struct timeval *now, void *zone)
+__attribute__((visibility("default"))) int gettimeofday(struct timeval *tv, void *tz)
 {
     struct timespec exact;
     int rc = clock_gettime(CLOCK_REALTIME, &exact);
 
-    (void)zone;
-    *now = (struct timeval){.tv_sec = exact.tv_sec, .tv_usec = exact.tv_nsec / 1000};
+    (void)tz;
+    *tv = (struct timeval){.tv_sec = exact.tv_sec, .tv_usec = exact.tv_nsec / 1000};
     return rc;
 }
 
-__attribute__((visibility("default"))) time_t time(time_t *to)
+__attribute__((visibility("default"))) time_t time(time_t *timer)
 {
     struct timespec now;
 
     (void)clock_gettime(CLOCK_REALTIME, &now);
-    if (to != NULL)
-        *to = now.tv_sec;
+    if (timer != NULL)
+        *timer = now.tv_sec;
     return now.tv_sec;
 }

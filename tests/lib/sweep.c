@@ -10,17 +10,23 @@
 
 enum { SWEEP_POINTS_MAX = 20000 };
 
-static struct sweep_point current;
+static char where[128]; /* the point that runs now, for the handler */
+static size_t where_len;
 
 static void sweep_on_abort(int signal_number)
 {
-    char text[128];
-    int len = snprintf(text, sizeof text, "sweep: operation %u, %s, %s\n", current.nth,
-                       overhand_error_name(current.status), current.forever ? "for ever" : "once");
-    ssize_t written = write(STDERR_FILENO, text, (size_t)len);
+    ssize_t written = write(STDERR_FILENO, where, where_len);
 
     (void)written; /* the process ends: there is nobody to tell */
     (void)signal_number;
+}
+
+static bool sweep_try(sweep_cb run, void *arg, const struct sweep_point *point)
+{
+    where_len = (size_t)snprintf(where, sizeof where, "sweep: operation %u, %s, %s\n", point->nth,
+                                 overhand_error_name(point->status),
+                                 point->forever ? "for ever" : "once");
+    return run(point, arg);
 }
 
 unsigned sweep_run(sweep_cb run, void *arg, const int *statuses, unsigned n_statuses)
@@ -29,13 +35,14 @@ unsigned sweep_run(sweep_cb run, void *arg, const int *statuses, unsigned n_stat
     unsigned n = 0;
 
     for (unsigned i = 0; i < 2 * n_statuses; i++) {
-        current = (struct sweep_point){.status = statuses[i / 2], .forever = i % 2 == 1};
-        while (run(&current, arg)) {
-            current.nth++;
+        struct sweep_point point = {.status = statuses[i / 2], .forever = i % 2 == 1};
+
+        while (sweep_try(run, arg, &point)) {
+            point.nth++;
             n++;
-            ASSERT(current.nth < SWEEP_POINTS_MAX);
+            ASSERT(point.nth < SWEEP_POINTS_MAX);
         }
-        ASSERT(current.nth > 0);
+        ASSERT(point.nth > 0);
     }
     signal(SIGABRT, before);
     return n;
