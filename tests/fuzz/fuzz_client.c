@@ -1,6 +1,6 @@
 /* Any answers at a client: a writer and a reader talk to a worker and a master whose every reply
- * comes from the input. Each call ends with a result; the reader never says END unless every block
- * it was told to expect came, and gives nothing but rows that a sealed block held.
+ * comes from the input. Each call ends: well, or with a failure's code; what a reader gives can be
+ * read, and belongs to what it was told to expect.
  *
  * The input is frames (fuzz_frames.h), one for each request in turn: type 0 is the request's own;
  * flags: 4 an honest answer instead, 8 an ERROR reply, 16 no answer, 32 close the connection, 1
