@@ -30,6 +30,7 @@ void sim_app_init(struct sim_app *app, struct world *world, unsigned index)
         sim_shuffle_init(&app->shuffles[i], app, i);
         app->shuffles[i].next_ns = app->next_ns + rng_below(rng, 15000) * 1000000;
     }
+    app->encrypted = rng_below(rng, 3) == 0;
     app->vanishes = rng_below(rng, 6) == 0;
 }
 
@@ -67,6 +68,7 @@ struct sim_executor *sim_app_executor(struct sim_app *app, const struct sim_exec
 
 static struct overhand_client *app_open_client(struct sim_app *app, const char *host)
 {
+    static const uint8_t key[16] = "sixteen is right";
     struct world *world = app->world;
     struct overhand_client_options options = {
         .size = sizeof options,
@@ -74,6 +76,8 @@ static struct overhand_client *app_open_client(struct sim_app *app, const char *
         .app_id = app->id,
         .app_uid = app->uid,
         .send_memory_bytes = 1 << (20 + rng_below(&world->rng, 5)),
+        .encryption_key = app->encrypted ? key : NULL,
+        .encryption_key_len = app->encrypted ? sizeof key : 0,
         .receive_memory_bytes = 1 << (20 + rng_below(&world->rng, 5)),
     };
     struct client_env env = {

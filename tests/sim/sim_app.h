@@ -37,7 +37,8 @@ struct sim_app {
     unsigned n_shuffles;
     uint64_t last_attempt;
     uint64_t next_ns; /* not before: begin, or ask again */
-    bool vanishes;    /* the driver ends without a word: leases run out */
+    bool encrypted;
+    bool vanishes; /* the driver ends without a word: leases run out */
 };
 
 /* Draw what it is like and does. */
