@@ -18,6 +18,7 @@ static void app_on_log(void *arg, enum overhand_log_level level, const char *lin
 
 static struct overhand_client *app_open_client(struct app *app)
 {
+    static const uint8_t key[16] = "a torturer's key";
     char name[32];
     struct overhand_client_options options = {
         .size = sizeof options,
@@ -30,6 +31,8 @@ static struct overhand_client *app_open_client(struct app *app)
         .log = app_on_log,
         .log_arg = app,
         .log_level = OVERHAND_LOG_INFO,
+        .encryption_key = app->encrypts ? key : NULL,
+        .encryption_key_len = app->encrypts ? sizeof key : 0,
     };
     struct overhand_client *client;
     int rc;
@@ -95,6 +98,7 @@ void app_start(struct app *app, struct torture *torture, unsigned number,
     app->app_uid = overhand_app_uid_new();
     app->finished = finished;
     rng_init(&app->rng, rng_mix(torture->options.seed, number));
+    app->encrypts = rng_below(&app->rng, 2) == 0;
     app->driver = app_open_client(app);
     app->n_executors = 1 + (unsigned)rng_below(&app->rng, APP_EXECUTORS_MAX);
     for (unsigned i = 0; i < app->n_executors; i++)

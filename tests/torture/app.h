@@ -14,6 +14,7 @@ struct app {
     struct torture *torture;
     unsigned number;
     uint64_t app_uid;
+    bool encrypts;
     struct overhand_client *driver, *executors[APP_EXECUTORS_MAX];
     unsigned n_executors;
     struct rng rng;

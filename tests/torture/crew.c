@@ -130,6 +130,7 @@ static bool crew_start_worker(struct crew *crew, struct crew_daemon *daemon)
         mem_strdup("--disk.reserve=0"),
         mem_strdup("--heartbeat.interval=500ms"),
         mem_strdup("--shutdown.timeout=40s"),
+        mem_strdup("--partition.max_bytes=4MiB"),
         NULL};
     char line[512];
     int n = 0;
