@@ -78,9 +78,16 @@ void link_wait_start(struct link *link, struct link_wait *wait, size_t bytes,
                      void (*done)(struct link_wait *wait, int status))
 {
     wait->bytes = bytes;
+    wait->since_ns = loop_now_ns(link->client->env.loop);
+    wait->early = false;
     wait->done = done;
     list_push_back(bytes > 0 ? &link->push_waits : &link->waits, &wait->node);
     loop_defer(link->client->env.loop, &link->step);
+}
+
+void link_forget_failure(struct link *link)
+{
+    link->failed_until_ns = 0;
 }
 
 void link_wait_cancel(struct link_wait *wait)
@@ -106,11 +113,16 @@ bool link_wanted(const struct link *link)
 
 static void link_fail_waits(struct link *link, int status)
 {
-    struct list failed;
+    struct list failed, *node;
 
     list_init(&failed);
     list_splice_back(&failed, &link->waits);
     list_splice_back(&failed, &link->push_waits);
+    list_for_each(node, &failed) {
+        struct link_wait *wait = container_of(node, struct link_wait, node);
+
+        wait->early = wait->since_ns > link->tries_since_ns;
+    }
     link_wait_finish_all(&failed, status);
 }
 

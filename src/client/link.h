@@ -27,6 +27,8 @@ enum link_state {
 struct link_wait {
     struct list node;
     size_t bytes; /* to push at once when ready; 0: none */
+    uint64_t since_ns;
+    bool early; /* it failed before it was tried for the whole time: others had, or had before */
     void (*done)(struct link_wait *wait, int status);
 };
 
@@ -117,6 +119,8 @@ void link_wait_start(struct link *link, struct link_wait *wait, size_t bytes,
                      void (*done)(struct link_wait *wait, int status));
 /* Prepare a wait that is not started. */
 void link_wait_init(struct link_wait *wait);
+/* Forget that it could not be made: who wants it next makes it try. */
+void link_forget_failure(struct link *link);
 /* No call. Nothing happens when it is not waiting. */
 void link_wait_cancel(struct link_wait *wait);
 

@@ -2,7 +2,8 @@
  *
  * A read is complete when the check is: whatever streams still run are cancelled. When every source
  * has ended, nothing is on its way any more, and something expected is still missing, second copies are
- * asked for it (reader_reserve.c), then sources that sent a damaged block once more. Then the read
+ * asked for it (reader_reserve.c), then sources that were not tried because they could not be reached a
+ * little while ago, then those that sent a damaged block once more. Then the read
  * fails: OVERHAND_E_CHECKSUM when there was damage, otherwise OVERHAND_E_LOST, with the reasons of all
  * workers that should have had it. */
 #include "client/reader.h"
@@ -77,8 +78,8 @@ static void reader_tell_sources(const struct overhand_reader *reader, uint32_t p
     }
 }
 
-/* Every source has ended and something is missing: other copies first, then what was damaged once
- * more. */
+/* Every source has ended and something is missing: first other copies, then those that were not
+ * even tried, then what was damaged once more. */
 static void reader_on_missing(struct overhand_reader *reader)
 {
     struct reader_plan *plan = &reader->plan;
@@ -91,10 +92,25 @@ static void reader_on_missing(struct overhand_reader *reader)
             source_note_trouble(plan->sources[i]);
     }
     reserve_begin_wanted(reader);
-    for (size_t i = 0; i < plan->n_sources && reader->n_running == 0; i++) {
-        damaged = damaged || plan->sources[i]->damaged;
-        if (plan->sources[i]->damaged && !plan->sources[i]->reread)
-            source_reread(plan->sources[i]);
+    bool idle = reader->n_running == 0;
+    for (size_t i = 0; i < plan->n_sources && idle; i++) {
+        struct reader_source *source = plan->sources[i];
+
+        if (!source->unreached)
+            continue;
+        source_ask_again(source, "it may be back");
+        source->unreached = false;
+    }
+    idle = reader->n_running == 0;
+    for (size_t i = 0; i < plan->n_sources && idle; i++) {
+        struct reader_source *source = plan->sources[i];
+
+        damaged = damaged || source->damaged;
+        if (!source->damaged || source->reread)
+            continue;
+        source->reread = true;
+        source->damaged = false;
+        source_ask_again(source, "a block was damaged");
     }
     if (reader->n_running > 0)
         return;

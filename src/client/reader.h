@@ -163,6 +163,7 @@ struct reader_source {
     bool opened, damaged, reread;
     bool troubled;    /* failed or lingered: its reserves were told */
     bool slow;        /* troubled and still running */
+    bool unreached;   /* not tried for the whole time: it could not be reached before */
     bool wanted;      /* a reserve: to be asked, or asked again */
     bool unauthentic; /* damaged so that a checksum does not tell */
     bool answered;    /* the worker has ended the stream itself */
@@ -200,8 +201,8 @@ void source_note_trouble(struct reader_source *source);
 void source_on_trouble(struct reader_source *source);
 /* Begin the reserves that are wanted and have something to give. */
 void reserve_begin_wanted(struct overhand_reader *reader);
-/* Ask a source that has ended again, for what is missing now. */
-void source_reread(struct reader_source *source);
+/* Ask a source that has ended again, for what is missing now. `why` is for the log. */
+void source_ask_again(struct reader_source *source, const char *why);
 
 /* ---- reader_block.c ---- */
 

@@ -97,15 +97,10 @@ void source_on_trouble(struct reader_source *source)
     source_begin_some(source->reader);
 }
 
-void source_reread(struct reader_source *source)
+void source_ask_again(struct reader_source *source, const char *why)
 {
-    struct overhand_reader *reader = source->reader;
-
-    log_info("client/read",
-             "shuffle %u: reading again from worker %s shard %u: a block was damaged",
-             reader->layout.shuffle_id, source->endpoint.id, source->shard);
-    source->damaged = false;
-    source->reread = true;
+    log_info("client/read", "shuffle %u: asking worker %s shard %u again: %s",
+             source->reader->layout.shuffle_id, source->endpoint.id, source->shard, why);
     if (source_narrow(source))
         source_begin(source);
 }

@@ -86,6 +86,8 @@ void source_begin(struct reader_source *source)
 
     source->link = link_hold_worker(&client->links, &source->endpoint, (int)source->shard,
                                     OVERHAND__WIRE__ROLE__ROLE_EXECUTOR, LINK_READ);
+    if (source->unreached)
+        link_forget_failure(source->link);
     link_wait_init(&source->wait);
     window_wait_init(&source->window_wait, source_on_memory);
     loop_timer_init(&source->pause, client->env.loop, source_on_pause_over);
@@ -114,6 +116,7 @@ static void source_on_link(struct link_wait *wait, int status)
     struct reader_source *source = container_of(wait, struct reader_source, wait);
 
     if (status != 0) {
+        source->unreached = wait->early;
         source_end(source, status, source->link->text); /* the link has tried long enough */
         return;
     }

@@ -71,11 +71,12 @@ void cluster_start_worker(struct cluster *cluster, unsigned index)
     char *data = mem_printf("--disk.directories=%s", worker->data);
     char *memory = mem_printf("--memory.limit=%s",
                               cluster->memory_limit == NULL ? "8MiB" : cluster->memory_limit);
+    char *host = mem_printf("--listen.host=127.0.0.%u", cluster->replicas == 2 ? index + 1 : 1);
     const char *args[] = {id,
                           port,
                           masters,
                           data,
-                          "--listen.host=127.0.0.1",
+                          host,
                           "--shards=1",
                           memory,
                           "--disk.reserve=0",
@@ -96,6 +97,7 @@ void cluster_start_worker(struct cluster *cluster, unsigned index)
     mem_free(masters);
     mem_free(data);
     mem_free(memory);
+    mem_free(host);
 }
 
 int cluster_end_worker(struct cluster *cluster, unsigned index, int signal_number)
@@ -124,7 +126,8 @@ static uint32_t cluster_register(struct cluster *cluster)
     struct overhand_shuffle_options options = {.size = sizeof options,
                                                .shuffle_id = 1,
                                                .n_maps = CLUSTER_MAPS_MAX,
-                                               .n_partitions = cluster->n_partitions};
+                                               .n_partitions = cluster->n_partitions,
+                                               .replicas = cluster->replicas};
     struct layout layout;
     uint32_t n_workers;
     int rc = overhand_shuffle_register(cluster->client, &options, &cluster->layout,

@@ -12,7 +12,7 @@
 #include "daemon_process.h"
 #include "overhand/overhand.h"
 
-enum { CLUSTER_WORKERS_MAX = 2, CLUSTER_MAPS_MAX = 128, CLUSTER_ROW_BYTES = 4096 };
+enum { CLUSTER_WORKERS_MAX = 3, CLUSTER_MAPS_MAX = 128, CLUSTER_ROW_BYTES = 4096 };
 
 struct cluster_worker {
     struct daemon_process process;
@@ -32,12 +32,19 @@ struct cluster {
     struct overhand_client *client; /* NULL: not opened */
     uint64_t app_uid;
     uint32_t n_partitions;
+    uint32_t replicas; /* 2: each worker has a host of its own; set before anything is started */
+    uint64_t window_bytes; /* of readers; 0: the default */
+    struct {
+        unsigned worker;
+        uint64_t after; /* so many rows, or batches, from now; 0: never */
+    } kill;             /* in the middle of the next write or read */
     void *layout;
     size_t layout_len;
     uint32_t n_rows[CLUSTER_MAPS_MAX];  /* of each map in each partition; 0: not finished */
     char *exceptions[CLUSTER_MAPS_MAX]; /* of each finished map */
     char error[2 * LIMIT_TEXT_BYTES];   /* of the last write or read */
     struct overhand_expected lost;      /* of the last read */
+    struct overhand_reader_stats stats; /* likewise */
 };
 
 /* Directories and a running master, for this many workers; none of them runs yet. */

@@ -1,4 +1,5 @@
 /* Rows through a cluster: written by maps, read back and checked. */
+#include <signal.h>
 #include <string.h>
 
 #include "cluster.h"
@@ -19,9 +20,16 @@ static void row_fill(uint8_t *row, uint32_t map, uint32_t partition, uint32_t nu
         bytes_put_u64(row + at, rng_mix(id, (uint64_t)partition << 32 | at));
 }
 
+/* One row written, or one batch read, more. */
+static void cluster_on_moment(struct cluster *cluster)
+{
+    if (cluster->kill.after > 0 && --cluster->kill.after == 0)
+        cluster_end_worker(cluster, cluster->kill.worker, SIGKILL);
+}
+
 /* ---- writing ---- */
 
-static int write_rows(struct overhand_writer *writer, const struct cluster *cluster, uint32_t map,
+static int write_rows(struct overhand_writer *writer, struct cluster *cluster, uint32_t map,
                       uint32_t n_rows)
 {
     uint8_t row[CLUSTER_ROW_BYTES];
@@ -31,6 +39,7 @@ static int write_rows(struct overhand_writer *writer, const struct cluster *clus
         for (uint32_t partition = 0; partition < cluster->n_partitions && rc == 0; partition++) {
             row_fill(row, map, partition, number);
             rc = overhand_writer_append(writer, partition, row, sizeof row, WAIT_MS);
+            cluster_on_moment(cluster);
         }
     }
     return rc == 0 ? overhand_writer_finish(writer, WAIT_MS) : rc;
@@ -90,8 +99,11 @@ static int read_batches(struct cluster *cluster, const struct overhand_reader_op
     int rc = overhand_reader_open(cluster->client, options, &reader);
 
     ASSERT(rc == 0);
-    while ((rc = overhand_reader_next(reader, &batch, WAIT_MS)) == 0)
+    while ((rc = overhand_reader_next(reader, &batch, WAIT_MS)) == 0) {
         batch_check(cluster, &batch, seen);
+        cluster_on_moment(cluster);
+    }
+    overhand_reader_stats(reader, &cluster->stats);
     snprintf(cluster->error, sizeof cluster->error, "%s", overhand_reader_error(reader));
     if (rc == OVERHAND_E_LOST || rc == OVERHAND_E_CHECKSUM)
         overhand_reader_lost(reader, &cluster->lost);
@@ -109,7 +121,8 @@ int cluster_read(struct cluster *cluster, uint32_t first, uint32_t end)
         .layout_len = cluster->layout_len,
         .expected = expected,
         .exceptions = (const char *const *)cluster->exceptions + first,
-        .n_exceptions = end - first};
+        .n_exceptions = end - first,
+        .window_bytes = cluster->window_bytes};
     struct rows_seen seen = {0};
 
     for (uint32_t map = first; map < end; map++) {

@@ -87,7 +87,11 @@ static void test_a_dead_worker_is_tried_for_a_while_and_then_remembered(void **s
 
     sim_net_refuse(f->base.net, "w0", true);
     assert_in_range(want(f, OVERHAND_E_CONNECT), 1500, 3100);
+    assert_false(f->waits[0].wait.early);
     assert_int_equal(want(f, OVERHAND_E_CONNECT), 0); /* remembered */
+    assert_true(f->waits[0].wait.early);
+    link_forget_failure(f->link);
+    assert_in_range(want(f, OVERHAND_E_CONNECT), 1500, 3100);
     sim_net_refuse(f->base.net, "w0", false);
     sim_loop_advance_ms(&f->base.loop, 5000);
     assert_in_range(want(f, 0), 0, 100);

@@ -233,6 +233,20 @@ static void test_without_any_copy_it_is_lost_and_every_worker_is_named(void **st
     overhand_reader_close(reader);
 }
 
+static void test_a_worker_that_is_back_is_asked_though_it_was_not_reached_just_now(void **state)
+{
+    struct client_fixture *f = *state;
+
+    fixture_kill_worker(f, 1);
+    assert_int_equal(read_all(f).rc, OVERHAND_END);
+    assert_in_range(read_all(f).ms, 0, 1100);
+    fixture_start_worker(f, 1, true);
+    fixture_kill_worker(f, 2); /* which has the other copy of what is at w1 */
+    struct outcome outcome = read_all(f);
+    assert_int_equal(outcome.rc, OVERHAND_END);
+    assert_true(outcome.ms < 5000);
+}
+
 static void test_damage_to_both_copies_is_a_checksum_error(void **state)
 {
     struct client_fixture *f = *state;
@@ -324,6 +338,7 @@ int main(void)
         TEST(test_a_damaged_block_comes_from_the_other_copy),
         TEST(test_second_copies_are_asked_for_what_is_missing_and_nothing_else),
         TEST(test_without_any_copy_it_is_lost_and_every_worker_is_named),
+        TEST(test_a_worker_that_is_back_is_asked_though_it_was_not_reached_just_now),
         TEST(test_damage_to_both_copies_is_a_checksum_error),
         TEST(test_damage_to_both_copies_on_the_wire_is_read_again),
         cmocka_unit_test(test_each_worker_with_a_part_is_enough),
