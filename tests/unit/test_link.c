@@ -37,8 +37,8 @@ static int setup(void **state)
 
     *f = (struct link_fixture){0};
     client_fixture_init(&f->base, 1);
-    f->link =
-        link_hold_worker(&f->base.client->links, &endpoint, 0, OVERHAND__WIRE__ROLE__ROLE_EXECUTOR, LINK_PUSH);
+    f->link = link_hold_worker(&f->base.client->links, &endpoint, 0,
+                               OVERHAND__WIRE__ROLE__ROLE_EXECUTOR, LINK_PUSH);
     *state = f;
     return 0;
 }
