@@ -12,7 +12,7 @@ import java.util.stream.Stream;
 
 /** Files below the test's directory: what daemons and executors leave there, and marks between processes. */
 final class Files {
-    private static final long WAIT_NS = TimeUnit.SECONDS.toNanos(60);
+    private static final long WAIT_NS = TimeUnit.SECONDS.toNanos(180);
     private static final long LOOK_NS = TimeUnit.MILLISECONDS.toNanos(10);
 
     private Files() {

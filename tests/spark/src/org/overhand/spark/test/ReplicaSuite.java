@@ -22,7 +22,7 @@ final class ReplicaSuite {
     private static final int N_PARTITIONS = 8;
     private static final int N = 60000;
     private static final long SUM = (long) N * (N - 1) / 2;
-    private static final int JOB_SECONDS = 180;
+    private static final int JOB_SECONDS = 240;
     private static final long REFUSED_WITHIN_NS = TimeUnit.SECONDS.toNanos(120);
 
     private final Report report;
