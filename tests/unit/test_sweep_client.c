@@ -46,16 +46,11 @@ static bool pool_refuses(enum pool pool, uint64_t used_bytes)
     return pool == refuse_pool && n - refuse_at < refuse_some;
 }
 
-struct arena_block *__real_writer_arena_take(struct writer_arena *arena, size_t need);
-struct arena_block *__wrap_writer_arena_take(struct writer_arena *arena, size_t need);
-struct arena_block *__real_writer_arena_take_chunk(struct writer_arena *arena, size_t need);
-struct arena_block *__wrap_writer_arena_take_chunk(struct writer_arena *arena, size_t need);
-bool __real_budget_take(struct budget *budget, struct budget_wait *wait, uint64_t bytes,
-                        uint64_t *taken);
-bool __wrap_budget_take(struct budget *budget, struct budget_wait *wait, uint64_t bytes,
-                        uint64_t *taken);
-bool __real_window_take(struct window *window, uint64_t bytes);
-bool __wrap_window_take(struct window *window, uint64_t bytes);
+/* Of the wrapped functions' own types: --wrap itself checks none. */
+__typeof__(writer_arena_take) __real_writer_arena_take, __wrap_writer_arena_take;
+__typeof__(writer_arena_take_chunk) __real_writer_arena_take_chunk, __wrap_writer_arena_take_chunk;
+__typeof__(budget_take) __real_budget_take, __wrap_budget_take;
+__typeof__(window_take) __real_window_take, __wrap_window_take;
 
 struct arena_block *__wrap_writer_arena_take(struct writer_arena *arena, size_t need)
 {

@@ -43,10 +43,8 @@ struct fixture {
 
 static unsigned n_allocs, refuse_at, refuse_count;
 
-void *__real_store_body_alloc(struct store *store, uint64_t app_uid, enum store_body_kind kind,
-                              size_t len);
-void *__wrap_store_body_alloc(struct store *store, uint64_t app_uid, enum store_body_kind kind,
-                              size_t len);
+/* Of the wrapped function's own type: --wrap itself checks none. */
+__typeof__(store_body_alloc) __real_store_body_alloc, __wrap_store_body_alloc;
 
 void *__wrap_store_body_alloc(struct store *store, uint64_t app_uid, enum store_body_kind kind,
                               size_t len)
