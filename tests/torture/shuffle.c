@@ -262,8 +262,8 @@ static void shuffle_run_stage(struct shuffle *shuffle, struct crowd *zombies)
         app->doing = "reading";
         crowd_start(&crowd, shuffle, shuffle->n_threads, reads_work);
         crowd_join(&crowd);
-        if (!shuffle->again)
-            return;
+        if (!shuffle->again || !report_good(&app->torture->report))
+            return; /* where something is wrong, a new stage would only fail again */
         if (n == STAGES_MAX) {
             report_fail(&app->torture->report, COUNT_UNEXCUSED,
                         "app %u shuffle %u: the stage was run %u times in vain", app->number,
