@@ -15,7 +15,12 @@ enum {
                   FAULT_BIT(FAULT_SPACE) | FAULT_BIT(FAULT_TIME) | FAULT_BIT(FAULT_LEASE),
     MAP_LASTING_EXCUSES = FAULT_BIT(FAULT_WRITE) |
                           FAULT_BIT(FAULT_SLOW), /* directories left service */
-    MAP_EXCUSE_MS = 30000,                       /* what struck so long before may still be felt */
+    /* what was acked is gone, and nobody can know it yet; or for a while; or it may be at any time */
+    MAP_SUDDEN = FAULT_BIT(FAULT_LOSS) | FAULT_BIT(FAULT_AWAY),
+    MAP_HIDDEN = FAULT_BIT(FAULT_NET),
+    MAP_DAMAGES = FAULT_BIT(FAULT_FLIP) | FAULT_BIT(FAULT_LEASE),
+    MAP_SUDDEN_MS = 1000,
+    MAP_EXCUSE_MS = 30000, /* what struck so long before may still be felt */
 };
 
 static struct world *map_world(const struct sim_map *map)
@@ -155,6 +160,41 @@ static void map_check_bytes(struct sim_map *map)
     }
 }
 
+/* May what was acked be gone already? A kill takes a moment to be noticed, over a link that is cut a while. */
+static bool map_may_be_gone(const struct sim_map *map)
+{
+    const struct world *world = map_world(map);
+    const struct sim_shuffle *shuffle = map->shuffle;
+
+    return map->epoch != shuffle->epoch || shuffle->drop_raced ||
+           shuffle->dropped_ns >= map->started_ns ||
+           sim_faults_acted(&world->faults, MAP_SUDDEN, world_ago_ns(world, MAP_SUDDEN_MS)) ||
+           sim_faults_acted(&world->faults, MAP_HIDDEN, world_ago_ns(world, MAP_EXCUSE_MS)) ||
+           sim_faults_acted(&world->faults, MAP_DAMAGES, map->started_ns);
+}
+
+/* Success means that the workers have it now: nothing that an older process acked is counted. */
+static void map_check_there(struct sim_map *map)
+{
+    struct world *world = map_world(map);
+    const struct oracle_shape *shape = &map->shuffle->shape;
+    const uint64_t *bytes = overhand_writer_partition_bytes(map->writer);
+
+    for (uint32_t partition = 0; partition < shape->n_partitions && !map_may_be_gone(map);
+         partition++) {
+        struct block_home home = {map->shuffle->app->uid, shape->shuffle_id, partition};
+        uint64_t there = 0;
+
+        for (unsigned i = 0; i < world->n_workers; i++)
+            there += sim_worker_attempt_bytes(&world->workers[i], &home, map->attempt);
+        if (there < bytes[partition])
+            sim_report_fail(&world->report,
+                            "attempt %llu: of %llu bytes in partition %u, the workers have %llu",
+                            (unsigned long long)map->attempt, (unsigned long long)bytes[partition],
+                            partition, (unsigned long long)there);
+    }
+}
+
 /* ---- writing ---- */
 
 static int map_append(struct sim_map *map)
@@ -215,6 +255,7 @@ void sim_map_step(struct sim_map *map)
         return;
     }
     map_check_bytes(map);
+    map_check_there(map);
     sim_shuffle_on_map(map->shuffle, map);
     map_free(map);
 }

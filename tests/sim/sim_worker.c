@@ -257,6 +257,35 @@ void sim_worker_heal(struct sim_worker *self)
 
 /* ---- judging ---- */
 
+struct attempt_sum {
+    uint64_t attempt, bytes;
+};
+
+static bool attempt_sum_add(void *arg, const struct store_block_info *info)
+{
+    struct attempt_sum *sum = arg;
+
+    if (info->attempt == sum->attempt)
+        sum->bytes += info->stored_length + BLOCK_HEADER_BYTES;
+    return true;
+}
+
+uint64_t sim_worker_attempt_bytes(struct sim_worker *self, const struct block_home *home,
+                                  uint64_t attempt)
+{
+    struct attempt_sum sum = {.attempt = attempt};
+
+    for (uint32_t i = 0; i < self->n_shards && self->state == SIM_WORKER_SERVING; i++) {
+        struct partition *partition = store_hold_partition(self->worker->shards[i]->store, home);
+
+        if (partition == NULL)
+            continue;
+        partition_each_block(partition, attempt_sum_add, &sum);
+        partition_drop(partition);
+    }
+    return sum.bytes;
+}
+
 static void worker_check_memory(struct sim_worker *self, uint32_t index)
 {
     struct store_stats stats;
