@@ -16,7 +16,7 @@ enum {
     MAP_LASTING_EXCUSES = FAULT_BIT(FAULT_WRITE) |
                           FAULT_BIT(FAULT_SLOW), /* directories left service */
     /* what was acked is gone, and nobody can know it yet; or for a while; or it may be at any time */
-    MAP_SUDDEN = FAULT_BIT(FAULT_LOSS) | FAULT_BIT(FAULT_AWAY),
+    MAP_SUDDEN = FAULT_BIT(FAULT_LOSS),
     MAP_HIDDEN = FAULT_BIT(FAULT_NET),
     MAP_DAMAGES = FAULT_BIT(FAULT_FLIP) | FAULT_BIT(FAULT_LEASE),
     MAP_SUDDEN_MS = 1000,
@@ -166,6 +166,10 @@ static bool map_may_be_gone(const struct sim_map *map)
     const struct world *world = map_world(map);
     const struct sim_shuffle *shuffle = map->shuffle;
 
+    for (unsigned i = 0; i < world->n_workers; i++) {
+        if (sim_worker_keeps(&world->workers[i]))
+            return true;
+    }
     return map->epoch != shuffle->epoch || shuffle->drop_raced ||
            shuffle->dropped_ns >= map->started_ns ||
            sim_faults_acted(&world->faults, MAP_SUDDEN, world_ago_ns(world, MAP_SUDDEN_MS)) ||

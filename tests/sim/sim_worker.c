@@ -257,6 +257,12 @@ void sim_worker_heal(struct sim_worker *self)
 
 /* ---- judging ---- */
 
+bool sim_worker_keeps(const struct sim_worker *self)
+{
+    return self->state == SIM_WORKER_STOPPING || self->state == SIM_WORKER_STARTING ||
+           (self->state == SIM_WORKER_DOWN && self->clean);
+}
+
 struct attempt_sum {
     uint64_t attempt, bytes;
 };

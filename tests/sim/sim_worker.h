@@ -63,6 +63,8 @@ void sim_worker_stop(struct sim_worker *self, uint32_t restart_ms);
 void sim_worker_kill(struct sim_worker *self, enum sim_disk_crash crash, uint32_t restart_ms);
 /* Everything is well again: a new process, now or as soon as this one is down. */
 void sim_worker_heal(struct sim_worker *self);
+/* It does not serve now, and will have everything when it serves again. */
+bool sim_worker_keeps(const struct sim_worker *self);
 /* Stored bytes that an attempt has in a partition here; 0 without a process that serves. */
 uint64_t sim_worker_attempt_bytes(struct sim_worker *self, const struct block_home *home,
                                   uint64_t attempt);
