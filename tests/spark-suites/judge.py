@@ -2,9 +2,9 @@
 """Says whether Spark's own suites went as they should, and prints what was run as a table.
 
 Reads, in the directory of one JVM: xml/ (ScalaTest's reports), driver.log (names of tests as they start and
-the plugin's line for each shuffle that Overhand serves) and workers.json. A test may fail only if differences.tsv
-says why; a line of the list that is not needed any more is an error, too. A suite
-during which Overhand served no shuffle is one, because it has proved nothing.
+the plugin's line for each shuffle that Overhand serves) and workers.json. A test may fail only if
+differences.tsv says why; a line of that list that is not needed any more is an error, too. A suite during
+which Overhand served no shuffle is one, because it has proved nothing.
 
 Writes results.tsv: line of Spark, suite, tests, passed, excused, failed, ignored by Spark, shuffles, seconds.
 Exit code: 0 all as it should be, 1 not.
@@ -93,7 +93,7 @@ class Judge:
             return "passed"
         if kind is not None:
             return "excused"
-        self.problem(suite, f"'{test}': {message}")
+        self.problem(suite, f"'{test}': {message[:300]}")
         return "failed"
 
     def judge_suite(self, suite):
@@ -121,8 +121,12 @@ class Judge:
         print_table(rows)
         if not self.args.own:
             workers = json.loads((self.dir / "workers.json").read_text(encoding="utf-8"))
-            print(f"workers took {sum(worker['pushed_bytes'] for worker in workers)} bytes")
-        print("\n".join(self.problems))
+            n_bytes = sum(worker["pushed_bytes"] for worker in workers)
+            print(f"workers took {n_bytes} bytes")
+            if n_bytes == 0:
+                self.problem("cluster", "nothing was pushed to it")
+        for problem in self.problems:
+            print(problem)
         return 1 if self.problems else 0
 
 

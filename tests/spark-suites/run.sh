@@ -5,7 +5,7 @@
 # A group of suites (groups.txt) gets a cluster from `overhand local` and a JVM with ScalaTest. judge.py compares
 # what ScalaTest reports with differences.tsv, the list of tests that may not pass, prints a table and gives
 # the exit code. `fallback=never` makes a shuffle that Overhand does not serve an error; what it did serve is
-# counted from the driver's log, test by test.
+# counted from the driver's log, suite by suite.
 #
 # Usage: tests/spark-suites/run.sh [--own] [--results DIR] SPARK_VERSION [GROUP | SUITE]...
 #
@@ -111,7 +111,7 @@ EOF
     done
 }
 
-# System properties that reach every SparkConf. Those of the first paragraph are what Spark's own build sets.
+# System properties that reach every SparkConf: what Spark's own build sets, then what makes it use Overhand.
 # The local shuffle reader is on, as in Spark: the plugin would turn it off, and many suites look at its plans.
 spark_options() {
     printf -- '-D%s\n' spark.testing=1 "spark.test.home=$SPARK_HOME" spark.port.maxRetries=100 \
@@ -124,8 +124,9 @@ spark_options() {
         spark.sql.adaptive.localShuffleReader.enabled=true
 }
 
-# The quick compiler alone: suites are many short queries. A JVM that takes too long prints its threads' stacks (SIGQUIT) and is killed. It stays in this process
-# group (--foreground), so that who ends the script ends the JVM.
+# Only the JVM's quick compiler: suites are many short queries. A JVM that takes too long prints its threads'
+# stacks (SIGQUIT) and is killed. It stays in this process group (--foreground), so that who ends the
+# script ends the JVM.
 run_jvm() {
     local out=$1 class_path options suites
     shift
@@ -157,9 +158,9 @@ run_group() {
         echo "no such group or suite: $*" >&2
         return 2
     }
-    compile_subclasses "${suites[@]}"
+    compile_subclasses "${suites[@]}" || return 2
     mapfile -t suites < <(printf '%s\n' "${suites[@]}" | sed 's/\([^.]*\)[*]$/With\1/')
-    start_cluster
+    start_cluster || return 2
     run_jvm "$out" "${suites[@]}" || rc=$?
     "$bin/overhand" workers --masters "$masters" --json >"$out/workers.json"
     stop_cluster
