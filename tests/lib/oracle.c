@@ -1,9 +1,11 @@
 /* The record oracle.
  *
- * Making: everything about a record is drawn by hashing what names it; the head is written, the tail is
- * a stream of hashed words (of every second record with runs of equal words, so that compression finds something).
- * Judging: a batch is looked up by (map, partition), then each of its records is compared with its own making and
- * counted in its entry; at the end each entry's counts are compared with those of what the map wrote.
+ * Making: everything about a record is drawn by hashing what names it; the head is written, the
+ *   tail is a stream of hashed words (of every second record with runs of equal words, so that
+ *   compression finds something).
+ * Judging: a batch is looked up by (map, partition), then each of its records is compared with its
+ *   own making and counted in its entry; at the end each entry's counts are compared with those of
+ *   what the map wrote.
  * Fails: the first wrong thing is kept as a text; everything after it is refused. */
 #include "oracle.h"
 

@@ -40,7 +40,8 @@ void sim_net_reset(struct sim_net *sim, const char *a, const char *b);
 /* Refuse new connections to a host, or no longer: its process is not running. */
 void sim_net_refuse(struct sim_net *sim, const char *host, bool refuse);
 /* A host's process is gone, or there again: its connections break on both sides at once, what was
- * under way is lost, and nobody reaches it nor it anybody. Its own code may go on, and ends by itself. */
+ * under way is lost, and nobody reaches it nor it anybody. Its own code may go on, and ends by
+ * itself. */
 void sim_net_down(struct sim_net *sim, const char *host, bool down);
 /* Break one connection: both ends see OVERHAND_E_DISCONNECTED. */
 void sim_net_reset_stream(struct net_stream *stream);

@@ -1,11 +1,12 @@
 /* A simulated application:
  *
- *   WAITING -> driver and executors begin -> OPENING -> registered -> RUNNING its shuffles, each at its own pace
+ *   WAITING -> driver and executors begin -> OPENING -> registered
+ *     -> RUNNING its shuffles, each at its own pace
  *     -> all are over -> CLOSING: the driver says good-bye, or vanishes -> OVER
  *
- * Its executors are killed when a fault wants it and replaced at once by new ones, on hosts of other names. Calls that block
- * (registering a shuffle, closing a client) run the world meanwhile; that is why applications are stepped from the world's own
- * loop alone, never from a callback. */
+ * Its executors are killed when a fault wants it and replaced at once by new ones. Calls that block
+ * (registering a shuffle, closing a client) run the world meanwhile; that is why applications are
+ * stepped from the world's own loop alone, never from a callback. */
 #include "sim_app.h"
 
 #include <stdio.h>

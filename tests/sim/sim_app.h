@@ -1,4 +1,5 @@
-/* A simulated application: a driver and executors, each a real client, which run shuffles as Spark would. */
+/* A simulated application: a driver and executors, each a real client, which run shuffles as Spark
+ * would. */
 #ifndef TESTS_SIM_SIM_APP_H
 #define TESTS_SIM_SIM_APP_H
 

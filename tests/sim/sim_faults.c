@@ -1,5 +1,6 @@
-/* What goes wrong. A timer strikes at random intervals: one of the enabled classes, a random victim, a random duration; what lasts
- * is undone by a timer of its own. At the end everything is undone and all machines start again. */
+/* What goes wrong. A timer strikes at random intervals: one of the enabled classes, a random
+ * victim, a random duration; what lasts is undone by a timer of its own. At the end everything is
+ * undone and all machines start again. */
 #include "sim_faults.h"
 
 #include <stdio.h>

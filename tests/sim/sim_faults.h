@@ -1,5 +1,6 @@
-/* What goes wrong in a simulated world: each seed enables some classes of faults and draws how often they strike. Whatever
- * strikes is noted by class and time, so that a failure can be asked for its excuse. */
+/* What goes wrong in a simulated world: each seed enables some classes of faults and draws how
+ * often they strike. Whatever strikes is noted by class and time, so that a failure can be asked
+ * for its excuse. */
 #ifndef TESTS_SIM_SIM_FAULTS_H
 #define TESTS_SIM_SIM_FAULTS_H
 

@@ -2,8 +2,9 @@
  *
  *   append some rows, perhaps flush, perhaps pause, again -> finish -> the shuffle is told
  *
- * Every call has timeout 0, so AGAIN means: at another turn. Fails when the writer says so; then a fault of this run must excuse
- * it. After success, each partition must have stored bytes exactly where the oracle wrote records. */
+ * Every call has timeout 0, so AGAIN means: at another turn. Fails when the writer says so; then a
+ * fault of this run must excuse it. After success, each partition must have stored bytes exactly
+ * where the oracle wrote records. */
 #include "sim_map.h"
 
 #include "core/mem.h"
@@ -15,7 +16,7 @@ enum {
                   FAULT_BIT(FAULT_SPACE) | FAULT_BIT(FAULT_TIME) | FAULT_BIT(FAULT_LEASE),
     MAP_LASTING_EXCUSES = FAULT_BIT(FAULT_WRITE) |
                           FAULT_BIT(FAULT_SLOW), /* directories left service */
-    /* what was acked is gone, and nobody can know it yet; or for a while; or it may be at any time */
+    /* what was acked is gone: a moment ago; unnoticed for a while; or at any time */
     MAP_SUDDEN = FAULT_BIT(FAULT_LOSS),
     MAP_HIDDEN = FAULT_BIT(FAULT_NET),
     MAP_DAMAGES = FAULT_BIT(FAULT_FLIP) | FAULT_BIT(FAULT_LEASE),
@@ -160,7 +161,8 @@ static void map_check_bytes(struct sim_map *map)
     }
 }
 
-/* May what was acked be gone already? A kill takes a moment to be noticed, over a link that is cut a while. */
+/* May what was acked be gone already? A kill takes a moment to be noticed, over a link that is cut
+ * a while. */
 static bool map_may_be_gone(const struct sim_map *map)
 {
     const struct world *world = map_world(map);

@@ -1,4 +1,5 @@
-/* A simulated master machine. A killed master is cut off the network, then closed by the ordinary path. */
+/* A simulated master machine. A killed master is cut off the network, then closed by the ordinary
+ * path. */
 #include "sim_master.h"
 
 #include <stdio.h>

@@ -1,9 +1,11 @@
 /* One reduce task:
  *
- *   open with what has won -> take batches, each judged, with pauses -> END, judged -> the shuffle is told
+ *   open with what has won -> take batches, each judged, with pauses -> END, judged
+ *     -> the shuffle is told
  *
- * A read fails with LOST or CHECKSUM alone, and something of this run must excuse it: data are gone (a worker was killed, a bit
- * flipped, they were unregistered), or cannot be reached now. A read of an attempt that never was must not end well. */
+ * A read fails with LOST or CHECKSUM alone, and something of this run must excuse it: data are
+ * gone (a worker was killed, a bit flipped, they were unregistered), or cannot be reached now. A
+ * read of an attempt that never was must not end well. */
 #include "sim_read.h"
 
 #include "core/mem.h"
@@ -26,7 +28,8 @@ static struct world *read_world(const struct sim_read *read)
     return read->shuffle->app->world;
 }
 
-/* What a reader of the part shall expect. Returns: the number of entries; *expected is the caller's. */
+/* What a reader of the part shall expect. Returns: the number of entries; *expected is the
+ * caller's. */
 static size_t read_expect(struct sim_read *read, const struct sim_part *part,
                           struct overhand_expected **expected)
 {

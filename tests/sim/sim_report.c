@@ -1,4 +1,5 @@
-/* The report of a run. Events are kept as text and printed only when the verdict is "wrong", or with verbose at once. */
+/* The report of a run. Events are kept as text and printed only when the verdict is "wrong", or
+ * with verbose at once. */
 #include "sim_report.h"
 
 #include <stdarg.h>

@@ -1,5 +1,5 @@
-/* What a simulated run says about itself: the schedule of its events, a hash of them that two runs of one seed
- * share, and the verdict. */
+/* What a simulated run says about itself: the schedule of its events, a hash of them that two runs
+ * of one seed share, and the verdict. */
 #ifndef TESTS_SIM_SIM_REPORT_H
 #define TESTS_SIM_SIM_REPORT_H
 
@@ -30,7 +30,8 @@ void sim_report_note(struct sim_report *report, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 /* A value that replaying must bring again. */
 void sim_report_mix(struct sim_report *report, uint64_t value);
-/* The run is wrong: print the seed, the schedule, why, and the command that replays it; end the process. */
+/* The run is wrong: print the seed, the schedule, why, and the command that replays it; end the
+ * process. */
 _Noreturn void sim_report_fail(struct sim_report *report, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 

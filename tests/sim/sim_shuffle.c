@@ -1,11 +1,12 @@
 /* A simulated shuffle:
  *
- *   WAITING -> registered -> MAPS -> all maps have won -> READS -> all ranges read, extra reads done
+ *   WAITING -> registered -> MAPS -> all maps have won -> READS -> all ranges are read
  *     -> unregistered: DROPPED -> MAPS again (the data's next epoch), or OVER
- *   READS -> a read failed -> MAPS again (the stage's next generation): every map anew, as Spark does
+ *   READS -> a read failed -> MAPS again (the stage's next generation), every map anew
  *
- * The first attempt of a map to finish wins, whichever generation began it, as long as no unregister came between. Attempts
- * that are not needed any more are killed, or go on as zombies. */
+ * The first attempt of a map to finish wins, whichever generation began it, as long as no
+ * unregister came between. Attempts that are not needed any more are killed, or go on as
+ * zombies. */
 #include "sim_shuffle.h"
 
 #include <string.h>
@@ -242,7 +243,8 @@ static void shuffle_start_reads(struct sim_shuffle *shuffle)
     }
 }
 
-/* Some partitions, some maps: what skewed joins and local readers ask for; some for what is not there. */
+/* Some partitions, some maps: what skewed joins and local readers ask for; some for what is not
+ * there. */
 static void shuffle_start_extra(struct sim_shuffle *shuffle)
 {
     struct rng *rng = shuffle_rng(shuffle);

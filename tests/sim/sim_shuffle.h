@@ -1,5 +1,6 @@
-/* A simulated shuffle, as Spark's scheduler runs one: the map stage with retries, speculation and zombies; reads of all of it,
- * in parts; the stage again when a read finds something missing; at last unregistered, and sometimes written again. */
+/* A simulated shuffle, as Spark's scheduler runs one: the map stage with retries, speculation and
+ * zombies; reads of all of it, in parts; the stage again when a read finds something missing; at
+ * last unregistered, and sometimes written again. */
 #ifndef TESTS_SIM_SIM_SHUFFLE_H
 #define TESTS_SIM_SIM_SHUFFLE_H
 

@@ -3,9 +3,10 @@
  *   DOWN -> start -> STARTING -> SERVING -> stop -> STOPPING -> DOWN
  *   any but DOWN -> kill -> DYING -> DOWN
  *
- * A killed process is cut off: its host is down, its disk has crashed; then it is closed by the ordinary path, which
- * frees all it had. It is freed by a posted task, because its last callback stands on it. What main.c keeps in the
- * state file is kept here: the incarnation, and whether the former process ended clean. */
+ * A killed process is cut off: its host is down, its disk has crashed; then it is closed by the
+ * ordinary path, which frees all it had. It is freed by a posted task, because its last callback
+ * stands on it. What main.c keeps in the state file is kept here: the incarnation, and whether the
+ * former process ended clean. */
 #include "sim_worker.h"
 
 #include <stdio.h>

@@ -1,5 +1,5 @@
-/* A simulated worker machine: its disk, its state file, and the process on it, if one runs: the real worker, with its shards on the
- * world's one loop. */
+/* A simulated worker machine: its disk, its state file, and the process on it, if one runs: the
+ * real worker, with its shards on the world's one loop. */
 #ifndef TESTS_SIM_SIM_WORKER_H
 #define TESTS_SIM_SIM_WORKER_H
 

@@ -1,5 +1,5 @@
-/* A simulated world: masters, workers, applications and what goes wrong, on one loop, from one seed. Nothing in it depends on
- * the machine, so a seed always gives the same run. */
+/* A simulated world: masters, workers, applications and what goes wrong, on one loop, from one
+ * seed. Nothing in it depends on the machine, so a seed always gives the same run. */
 #ifndef TESTS_SIM_WORLD_H
 #define TESTS_SIM_WORLD_H
 
@@ -23,8 +23,8 @@ struct world_counts {
 
 struct world {
     bool heavy; /* more data than memory, disks slower than the network */
-    /* All faults strike this worker or the way to it, and everything has two copies: nothing may fail because of it.
-     * NULL: they strike anything */
+    /* All faults strike this worker or the way to it, and everything has two copies: nothing may
+     * fail because of it. NULL: they strike anything */
     struct sim_worker *victim;
     struct rng rng; /* what machines and applications are like, and what applications do */
     struct sim_loop loop;
@@ -45,7 +45,8 @@ struct world {
     struct world_counts counts;
 };
 
-/* Run a seed from beginning to end; ends the process when something is wrong. Returns: the hash of all its events. */
+/* Run a seed from beginning to end; ends the process when something is wrong. Returns: the hash of
+ * all its events. */
 uint64_t world_run(uint64_t seed, bool verbose, struct world_counts *counts);
 /* One turn of the loop; for the clients' step hook. */
 void world_step(void *world);
