@@ -281,7 +281,7 @@ static void sim_end_pump(struct sim_end *end)
             size_t len = 1 + rng_below(&sim->rng, sim->segment_bytes);
 
             len = len < write->left ? len : write->left;
-            if (len > room && end->peer->held_bytes > 0)
+            if (len > room && room < sim->segment_bytes / 8 && end->peer->held_bytes > 0)
                 break; /* rather than ever smaller pieces (silly windows) */
             len = len < room ? len : room;
             sim_send_segment(end->peer, write, len);
