@@ -53,7 +53,15 @@ limit_s=1500 # for one JVM
 # The suites of a group on this line of Spark, or one suite by the last part of its name, as in groups.txt.
 suites_of() {
     awk -v name="$1" -v line="${version%.*}" '
-        /^[^#]/ && ($1 == name || $2 ~ "[.]" name "[*]?$") && ($3 == "" || $3 == line) { print $2 }' \
+        /^[^#]/ && ($1 == name || $2 ~ "[.]" name "[*]?$") && ($3 ~ /^[*]?$/ || $3 == line) { print $2 }' \
+        $here/groups.txt
+}
+
+# ScalaTest's arguments for one suite: the suite, and the words that its tests are chosen by.
+suite_arguments() {
+    printf -- '-s\n%s\n' "$1"
+    awk -v name="${1##*.}" '
+        /^[^#]/ && $2 ~ "[.]" name "$" { n = split($4, words, ","); for (i = 1; i <= n; i++) print "-z\n" words[i] }' \
         $here/groups.txt
 }
 
@@ -128,11 +136,11 @@ spark_options() {
 # stacks (SIGQUIT) and is killed. It stays in this process group (--foreground), so that who ends the
 # script ends the JVM.
 run_jvm() {
-    local out=$1 class_path options suites
+    local out=$1 suite class_path options suites
     shift
     class_path=$dir/classes:$(printf '%s:' "$tests"/*.jar)$jar
     mapfile -t options < <(module_options && spark_options)
-    mapfile -t suites < <(printf -- '-s\n%s\n' "$@")
+    mapfile -t suites < <(for suite in "$@"; do suite_arguments "$suite"; done)
     write_log_configuration "$@" >"$out/log4j2.properties"
     mkdir -p "$dir/cwd"
     (
