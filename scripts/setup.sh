@@ -12,6 +12,7 @@ source scripts/versions.sh
 export OVERHAND_CACHE=${OVERHAND_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/overhand}
 STATIC_DIR=$OVERHAND_CACHE/static-$STATIC_DEPS_VERSION
 HELM_DIR=$OVERHAND_CACHE/helm-$HELM_VERSION
+DELTA_DIR=$OVERHAND_CACHE/delta-$DELTA_VERSION
 
 say() {
     echo "== $*" >&2
@@ -73,6 +74,19 @@ setup_spark() {
     rm "$new"/pyspark-*.tar.gz
     [ -x "$new/deps/bin/spark-submit" ] || chmod -R a+rx "$new/deps/bin" "$new/deps/sbin"
     mv "$new" "$dir"
+}
+
+# Delta Lake for one of the Spark suites, from Maven Central.
+setup_delta() {
+    local new=$DELTA_DIR.new artifact
+    [ ! -d "$DELTA_DIR" ] || return 0
+    say "fetching Delta Lake $DELTA_VERSION"
+    rm -rf "$new"
+    for artifact in delta-spark_2.12 delta-storage; do
+        mvn -B -q dependency:copy "-Dartifact=io.delta:$artifact:$DELTA_VERSION" \
+            "-DoutputDirectory=$new" >&2 || die "could not fetch $artifact"
+    done
+    mv "$new" "$DELTA_DIR"
 }
 
 setup_static_deps() {

@@ -11,6 +11,9 @@ SPARK_TEST_VERSIONS=(3.5.9 4.3.0)
 SPARK_SUITES_VERSIONS=(3.5.9 4.2.0)
 MAVEN_COPY=org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies
 
+# Delta Lake, from Maven Central, for the tests of its optimized write: the last line for Spark 3.5.
+DELTA_VERSION=3.3.2
+
 # Debian source packages rebuilt as position independent archives (scripts/static-deps.sh).
 # Raise the number when the list or the way of building changes; it names the directory in the cache.
 STATIC_DEPS_VERSION=2

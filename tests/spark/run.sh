@@ -3,7 +3,7 @@
 # Spark end to end against real daemons: each suite gets a cluster of its own from `overhand local` and a
 # JVM of its own, prints PASS or FAIL for each case, and the exit code says whether all passed.
 #
-# Usage: tests/spark/run.sh SPARK_VERSION [quick | all | SUITE...]     (default: all)
+# Usage: tests/spark/run.sh SPARK_VERSION [quick | all | SUITE[+SUITE...]...]   (default: all; + shares a JVM)
 #
 #   OVERHAND_BIN_DIR   the build with `overhand` and `overhand-spark.jar` (default: build/release)
 #   OVERHAND_SEED      which moments the suites that kill choose (default: others each time; they print it)
@@ -21,26 +21,54 @@ shift
 suites=("${@:-all}")
 case ${suites[0]} in
     quick) suites=(lost-worker sql) ;;
-    all) suites=(lost-worker sql rdd-java rdd-kryo start faults sql-offheap sql-encrypted encryption replicas) ;;
+    all)
+        suites=(lost-worker sql sql-offheap sql-encrypted encryption rdd-java rdd-kryo start faults replicas kills
+            allocation driver thrift python chaos
+            task-faults+stage-retry+extremes+adaptive+indeterminate+streaming)
+        [[ $version != 3.5.* ]] || suites+=(delta)
+        ;;
 esac
 
 # shellcheck source=tests/spark/cluster.sh
 source tests/spark/cluster.sh
 open_spark "$version"
 
-# The chaos suites take their queries from the demo's runner.
+# What some suites need on top: the demo's queries and their data, Delta Lake.
+# shellcheck source=scripts/setup.sh
+source scripts/setup.sh
+# shellcheck source=scripts/tpch.sh
+source scripts/tpch.sh
 tpch_scale=0.05
-extra_jars='' tpch_data=''
-if [[ " ${suites[*]}" == *' chaos'* ]]; then
-    # shellcheck source=scripts/setup.sh
-    source scripts/setup.sh
-    # shellcheck source=scripts/tpch.sh
-    source scripts/tpch.sh
-    tpch_setup "$tpch_scale"
-    extra_jars=:$tpch_jar tpch_data=$(tpch_data_dir "$tpch_scale")
-fi
+extra_jars=''
+for suite in "${suites[@]}"; do
+    case $suite in
+        chaos*)
+            tpch_setup "$tpch_scale"
+            extra_jars+=:$tpch_jar
+            ;;
+        delta)
+            cache_lock
+            setup_delta
+            cache_unlock
+            extra_jars+=$(printf ':%s' "$DELTA_DIR"/*.jar)
+            ;;
+    esac
+done
 
-limit_s=540 # for one suite
+limit_s=900 # for one suite
+
+# A suite's own daemons end with it, unless it was killed.
+end_leftovers() {
+    local pid
+    [ -f "$dir/pids" ] || return 0
+    while read -r pid; do
+        case $(readlink "/proc/$pid/exe" || true) in
+            "$bin"/overhand-*) kill -KILL "$pid" || true ;;
+        esac
+    done <"$dir/pids"
+    rm "$dir/pids"
+}
+trap 'stop_cluster; end_leftovers; rm -rf "$dir"' EXIT
 
 mkdir "$dir/classes"
 "$JAVA_HOME/bin/javac" -nowarn -Xlint:none -proc:none -cp "$SPARK_HOME/jars/*" -d "$dir/classes" \
@@ -65,6 +93,8 @@ show_failure() {
         n_lines=600
     fi
     echo "---- last lines of the log of $suite on Spark $version, exit code $rc, then the cluster's"
+    grep -B 40 '^FAIL ' "$dir/$suite.log" || true
+    echo "----"
     tail -n "$n_lines" "$dir/$suite.log"
     tail -n 40 "$dir/cluster.log"
     sanitizer_reports "$dir/$suite.log" || true
@@ -74,7 +104,9 @@ show_failure() {
 # A JVM that takes too long prints its threads' stacks (SIGQUIT) and is killed. It stays in this
 # process group (--foreground), so that who ends the script ends the JVM.
 run_suite() {
-    local suite=$1 log=$dir/$1.log rc=0 program=(--class org.overhand.spark.test.Main "$dir/tests.jar" "$1")
+    local suite=$1 log=$dir/$1.log rc=0 names program
+    IFS=+ read -ra names <<<"$suite"
+    program=(--class org.overhand.spark.test.Main "$dir/tests.jar" "${names[@]}")
     rm -rf "$dir/cluster" "${work:?}"/*
     start_cluster
     if [ "$suite" = python ]; then
@@ -87,11 +119,12 @@ run_suite() {
         --driver-java-options "-XX:+UseSerialGC -Dderby.system.home=$dir -Doverhand.test.masters=$masters \
 -Doverhand.test.workers=$workers -Doverhand.test.jars=$jar:$dir/tests.jar -Doverhand.test.log=$log \
 -Doverhand.test.dir=$dir -Doverhand.test.bin=$bin \
--Doverhand.test.tpch=$tpch_data -Doverhand.test.rounds=${OVERHAND_ROUNDS:-1}" \
+-Doverhand.test.tpch=$(tpch_data_dir "$tpch_scale") -Doverhand.test.rounds=${OVERHAND_ROUNDS:-1}" \
         "${program[@]}" >"$log" 2>&1 || rc=$?
     grep -E '^(PASS|FAIL) |^[0-9]+ passed' "$log" | grep -v "PASS .* with Spark's own shuffle" ||
         [ "$rc" -ne 0 ] || rc=1
     stop_cluster
+    end_leftovers
     if sanitizer_reports "$log" >/dev/null; then
         echo "FAIL $suite: a sanitizer found something"
         [ "$rc" -ne 0 ] || rc=1

@@ -44,6 +44,7 @@ final class ChaosSuite {
         try (Daemons daemons = new Daemons(N_WORKERS)) {
             SparkSession spark = session(conf.set("spark.overhand.masters", daemons.masters()));
             try (Killer killer = new Killer(daemons, KillSuite.seed())) {
+                spark.sparkContext().addSparkListener(killer);
                 int nRounds = 0;
                 do {
                     for (int query : queries) {

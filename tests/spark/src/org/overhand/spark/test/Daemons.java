@@ -6,6 +6,10 @@ import java.net.BindException;
 import java.net.InetAddress;
 import java.net.ServerSocket;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.Paths;
+import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collections;
@@ -21,6 +25,8 @@ import java.util.concurrent.locks.LockSupport;
  */
 final class Daemons implements AutoCloseable {
     private static final int READY_LIMIT_S = 60;
+    /** Of all daemons, for run.sh: a JVM that is killed leaves some behind. */
+    private static final Path PIDS = Paths.get(System.getProperty("overhand.test.dir"), "pids");
     private static int nClusters;
 
     private final File logs = new File(System.getProperty("overhand.test.dir"), "work/daemons-" + ++nClusters);
@@ -128,7 +134,10 @@ final class Daemons implements AutoCloseable {
         ProcessBuilder builder = new ProcessBuilder(command).redirectErrorStream(true)
                 .redirectOutput(ProcessBuilder.Redirect.appendTo(new File(logs, name + ".log")));
         builder.environment().remove("LD_PRELOAD"); // only JVMs bear it, see run.sh
-        return builder.start();
+        Process process = builder.start();
+        Files.write(PIDS, (process.pid() + "\n").getBytes(StandardCharsets.UTF_8), StandardOpenOption.CREATE,
+                StandardOpenOption.APPEND);
+        return process;
     }
 
     private static String program(String name) {

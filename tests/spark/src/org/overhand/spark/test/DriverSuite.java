@@ -60,6 +60,7 @@ final class DriverSuite {
         while (System.in.read() != -1) {
             continue;
         }
+        sc.stop(); // whoever started it is gone
     }
 
     private void killed() throws Exception {

@@ -72,7 +72,7 @@ final class IndeterminateCases {
     private static String consistent(SparkSession spark, String adaptive, Dataset<Long> rows) throws Exception {
         MapPartitionsFunction<Long, Long> losing = records -> new Hooked<>(records, 100, () -> {
             if (TaskContext.getPartitionId() == 3) {
-                Faults.loseAll();
+                Faults.loseComplete();
             }
         });
         return Queries.with(spark, "spark.sql.adaptive.enabled", adaptive,

@@ -4,14 +4,19 @@ import java.util.List;
 import java.util.Random;
 import java.util.concurrent.TimeUnit;
 import java.util.stream.Collectors;
+import org.apache.spark.scheduler.SparkListener;
+import org.apache.spark.scheduler.SparkListenerTaskEnd;
 
 /**
  * Kills at random moments, from one seed: a worker, which is started again after a while on its directory, or
- * an executor, for which Spark starts another. At most one worker is away at a time.
+ * an executor, for which Spark starts another. At most one worker is away at a time. A moment is a number of
+ * tasks that succeeded since the last one, so that a slow machine gets as far as a fast one, and a while on top,
+ * so that it falls anywhere into a task.
  */
-final class Killer implements AutoCloseable {
-    private static final int PAUSE_MAX_MS = 4000;
-    private static final int AWAY_MAX_MS = 3000;
+final class Killer extends SparkListener implements AutoCloseable {
+    private static final int N_TASKS_MAX = 40;
+    private static final int WHILE_MAX_MS = 500;
+    private static final int AWAY_MAX_MS = 2000;
 
     private final Daemons daemons;
     private final Random random;
@@ -19,6 +24,7 @@ final class Killer implements AutoCloseable {
     private final long seed;
     private boolean ending;
     private Exception failure;
+    private int nTasks; // that succeeded since the last blow
     private int nWorkers;
     private int nExecutors;
 
@@ -32,7 +38,7 @@ final class Killer implements AutoCloseable {
 
     private void run() {
         try {
-            while (pause(PAUSE_MAX_MS)) {
+            while (awaitTasks() && pause(WHILE_MAX_MS)) {
                 if (random.nextBoolean()) {
                     killWorker();
                 } else {
@@ -44,6 +50,24 @@ final class Killer implements AutoCloseable {
                 failure = e;
             }
         }
+    }
+
+    @Override
+    public synchronized void onTaskEnd(SparkListenerTaskEnd event) {
+        if (event.taskInfo().successful()) {
+            nTasks++;
+            notifyAll();
+        }
+    }
+
+    /** False when it is time to end. */
+    private synchronized boolean awaitTasks() throws InterruptedException {
+        nTasks = 0;
+        int n = 1 + random.nextInt(N_TASKS_MAX);
+        while (!ending && nTasks < n) {
+            wait();
+        }
+        return !ending;
     }
 
     /** False when it is time to end. */

@@ -80,11 +80,18 @@ public final class Main {
             case "allocation":
                 new AllocationSuite(report).run();
                 break;
+            case "delta":
+                new Comparison(report, suite).with("spark.overhand.fallback", "auto")
+                        .with("spark.sql.extensions", "io.delta.sql.DeltaSparkSessionExtension")
+                        .with("spark.sql.catalog.spark_catalog", "org.apache.spark.sql.delta.catalog.DeltaCatalog")
+                        .with("spark.databricks.delta.snapshotPartitions", "2").run(DeltaCases.all());
+                break;
             case "driver":
                 new DriverSuite(report).run();
                 break;
             case "streaming":
-                new Comparison(report, suite).run(StreamingCases.all());
+                new Comparison(report, suite).with("spark.sql.shuffle.partitions", "3")
+                        .run(StreamingCases.all());
                 break;
             case "thrift":
                 new Comparison(report, suite).with("spark.sql.catalogImplementation", "hive")

@@ -18,6 +18,16 @@ final class SparkInternals {
         return (MapOutputTrackerMaster) SparkEnv.get().mapOutputTracker();
     }
 
+    /** Drops the data of every shuffle with all of its outputs, while the map output tracker goes on believing. */
+    static void dropCompleteShuffles() {
+        for (int shuffle = 0; shuffle < N_SHUFFLES; shuffle++) {
+            if (tracker().containsShuffle(shuffle) && tracker().getNumAvailableOutputs(shuffle)
+                    == tracker().shuffleStatuses().apply(shuffle).mapStatuses().length) {
+                SparkEnv.get().shuffleManager().unregisterShuffle(shuffle);
+            }
+        }
+    }
+
     /** Drops the data of every shuffle while the map output tracker goes on believing in it. */
     static void dropAllShuffles() {
         for (int shuffle = 0; shuffle < N_SHUFFLES; shuffle++) {

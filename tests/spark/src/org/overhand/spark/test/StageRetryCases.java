@@ -94,7 +94,7 @@ final class StageRetryCases {
         int n = (int) second.count();
         return n + RddCases.text(second.mapPartitionsToPair(records -> new Hooked<>(records, MIDDLE, () -> {
             if (TaskContext.getPartitionId() == 2) {
-                Faults.loseAll();
+                Faults.loseComplete();
             }
         })));
     }
@@ -206,7 +206,7 @@ final class StageRetryCases {
                 .mapToPair(i -> new Tuple2<>(i % 100, i)).partitionBy(new HashPartitioner(5));
         return RddCases.text(behind.mapPartitionsToPair(records -> new Hooked<>(records, MIDDLE, () -> {
             if (TaskContext.getPartitionId() == 2) {
-                Faults.loseAll();
+                Faults.loseComplete();
             }
         })).mapToPair(Tuple2::swap).partitionBy(new HashPartitioner(3)));
     }

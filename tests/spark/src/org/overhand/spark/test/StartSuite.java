@@ -98,7 +98,7 @@ final class StartSuite {
         throw new AssertionError("Spark started");
     }
 
-    private static void requireLogged(String message) throws Exception {
+    static void requireLogged(String message) throws Exception {
         byte[] text = Files.readAllBytes(Paths.get(System.getProperty("overhand.test.log")));
         Report.require(new String(text, StandardCharsets.UTF_8).contains(message),
                 "the log has no '" + message + "'");

@@ -1,6 +1,8 @@
 package org.overhand.spark.test;
 
 import java.lang.reflect.Method;
+import java.net.ConnectException;
+import java.net.Socket;
 import java.sql.Connection;
 import java.sql.DriverManager;
 import java.sql.ResultSet;
@@ -12,12 +14,15 @@ import java.util.Map;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.locks.LockSupport;
 import org.apache.spark.sql.SparkSession;
 import org.apache.spark.sql.hive.thriftserver.HiveThriftServer2;
 
 /** Queries that come through Spark's Thrift server, over JDBC, also several at once. */
 final class ThriftCases {
     private static final int N_CLIENTS = 3;
+    private static final long LIMIT_NS = TimeUnit.SECONDS.toNanos(120);
 
     private ThriftCases() {
     }
@@ -35,6 +40,7 @@ final class ThriftCases {
         HiveThriftServer2 server = start(spark);
         ExecutorService clients = Executors.newFixedThreadPool(N_CLIENTS);
         try {
+            awaitListening(port);
             List<Future<String>> answers = new ArrayList<>();
             for (int i = 0; i < N_CLIENTS; i++) {
                 answers.add(clients.submit(() -> client("jdbc:hive2://127.0.0.1:" + port + "/default")));
@@ -58,6 +64,19 @@ final class ThriftCases {
             }
         }
         throw new IllegalStateException("this Spark starts its Thrift server otherwise");
+    }
+
+    /** The server returns before it listens. */
+    private static void awaitListening(int port) throws Exception {
+        long begin = System.nanoTime();
+        while (true) {
+            try (Socket socket = new Socket("127.0.0.1", port)) {
+                return;
+            } catch (ConnectException e) {
+                Report.require(System.nanoTime() - begin < LIMIT_NS, "the server never listens");
+                LockSupport.parkNanos(TimeUnit.MILLISECONDS.toNanos(50));
+            }
+        }
     }
 
     private static String client(String url) throws Exception {

@@ -98,7 +98,7 @@ final class DriverService {
             setIfMissing(TRACKING, "false");
         }
         setIfMissing("spark.sql.adaptive.localShuffleReader.enabled", "false");
-        setIfMissing("spark.databricks.delta.optimizeWrite.useShuffleManager", "true");
+        setIfMissing(DirectReader.DELTA_USES_MANAGER, "true");
     }
 
     /** With these, Spark 3.4 lets executors go that wrote shuffle data. */
@@ -130,9 +130,11 @@ final class DriverService {
         if (!serving || nPartitions == 0) {
             return null;
         }
+        if (DirectReader.isRegistering(sparkConf.getBoolean(DirectReader.DELTA_USES_MANAGER, false))) {
+            return fallBack(shuffleId, DirectReader.REASON);
+        }
         if (pausing && System.nanoTime() - pausedAtNs < RETRY_PAUSE_NS) {
-            LOG.warn("Shuffle {} falls back to Spark's own shuffle, as another just did: {}", shuffleId, pausedBecause);
-            return null;
+            return fallBack(shuffleId, "as another just did: " + pausedBecause);
         }
         try {
             openApp();
@@ -148,9 +150,17 @@ final class DriverService {
             pausing = true;
             pausedAtNs = System.nanoTime();
             pausedBecause = e.getMessage();
-            LOG.warn("Shuffle {} falls back to Spark's own shuffle: {}", shuffleId, e.getMessage());
-            return null;
+            return fallBack(shuffleId, pausedBecause);
         }
+    }
+
+    private <K, V, C> OverhandShuffleHandle<K, V, C> fallBack(int shuffleId, String reason) throws IOException {
+        if (conf.fallback() == OverhandConf.Fallback.NEVER) {
+            throw new IOException("shuffle " + shuffleId + " cannot use Overhand and " + OverhandConf.FALLBACK
+                    + "=never: " + reason);
+        }
+        LOG.warn("Shuffle {} falls back to Spark's own shuffle: {}", shuffleId, reason);
+        return null;
     }
 
     private void openApp() throws IOException {
