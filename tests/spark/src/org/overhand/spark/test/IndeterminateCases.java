@@ -1,9 +1,15 @@
 package org.overhand.spark.test;
 
 import static org.apache.spark.sql.functions.col;
+import static org.apache.spark.sql.functions.count;
+import static org.apache.spark.sql.functions.rand;
+import static org.apache.spark.sql.functions.sum;
 
+import java.util.ArrayList;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
+import java.util.function.Function;
 import org.apache.spark.TaskContext;
 import org.apache.spark.api.java.function.MapPartitionsFunction;
 import org.apache.spark.sql.Dataset;
@@ -22,24 +28,22 @@ final class IndeterminateCases {
 
     static Map<String, Comparison.Case> all() {
         Map<String, Comparison.Case> cases = new LinkedHashMap<>();
-        for (String adaptive : new String[] {"true", "false"}) {
-            String suffix = adaptive.equals("true") ? ", adaptive" : ", not adaptive";
-            cases.put("rows dealt out in another order" + suffix, spark -> consistent(spark, adaptive, dealt(spark)));
-            cases.put("rows dealt out by a random number" + suffix,
-                    spark -> consistent(spark, adaptive, random(spark)));
-        }
+        add(cases, "rows dealt out in another order", IndeterminateCases::dealt);
         return cases;
     }
 
-    /** Those that only checksums can tell: to Spark the plan looks as if it always gave the same rows. */
+    /** With those that only checksums can tell: to Spark their plans look as if they always gave the same rows. */
     static Map<String, Comparison.Case> withChecksums() {
         Map<String, Comparison.Case> cases = all();
-        for (String adaptive : new String[] {"true", "false"}) {
-            String suffix = adaptive.equals("true") ? ", adaptive" : ", not adaptive";
-            cases.put("keys that only checksums know to change" + suffix,
-                    spark -> consistent(spark, adaptive, changing(spark)));
-        }
+        add(cases, "rows dealt out by a random number", IndeterminateCases::random);
+        add(cases, "rows dealt out by what changes with the attempt", IndeterminateCases::changing);
         return cases;
+    }
+
+    private static void add(Map<String, Comparison.Case> cases, String name,
+            Function<SparkSession, Dataset<Long>> rows) {
+        cases.put(name + ", adaptive", spark -> consistent(spark, "true", rows.apply(spark)));
+        cases.put(name + ", not adaptive", spark -> consistent(spark, "false", rows.apply(spark)));
     }
 
     private static Dataset<Long> ids(SparkSession spark) {
@@ -53,14 +57,14 @@ final class IndeterminateCases {
     }
 
     private static Dataset<Long> random(SparkSession spark) {
-        return ids(spark).toDF("id").withColumn("u", org.apache.spark.sql.functions.rand()).repartition(6, col("u"))
+        return ids(spark).toDF("id").withColumn("u", rand()).repartition(6, col("u"))
                 .select("id").as(Encoders.LONG());
     }
 
     private static Dataset<Long> changing(SparkSession spark) {
         MapPartitionsFunction<Long, Long> shift = records -> {
             long attempt = TaskContext.get().taskAttemptId();
-            java.util.List<Long> shifted = new java.util.ArrayList<>();
+            List<Long> shifted = new ArrayList<>();
             records.forEachRemaining(id -> shifted.add(id * 1000 + (id + attempt) % 6));
             return shifted.iterator();
         };
@@ -75,13 +79,14 @@ final class IndeterminateCases {
                 Faults.loseComplete();
             }
         });
+        Queries.Work work = () -> Queries.rows(summary(rows.mapPartitions(losing, Encoders.LONG())));
         return Queries.with(spark, "spark.sql.adaptive.enabled", adaptive,
-                () -> StageLog.during(spark, () -> Queries.rows(summary(rows.mapPartitions(losing, Encoders.LONG())))
-                        , log -> log.fetchFailures().isEmpty() != Faults.areOn()));
+                () -> StageLog.during(spark, work, log -> log.fetchFailures().isEmpty() != Faults.areOn()));
     }
 
+    /** One row for each number of times that an id came out: a single row when all is well. */
     private static Dataset<Row> summary(Dataset<Long> rows) {
         return rows.toDF("id").groupBy(col("id")).count().groupBy(col("count"))
-                .agg(org.apache.spark.sql.functions.count("id"), org.apache.spark.sql.functions.sum("id"));
+                .agg(count("id"), sum("id"));
     }
 }

@@ -1,5 +1,9 @@
 package org.overhand.spark.test;
 
+import static org.apache.spark.sql.functions.expr;
+import static org.apache.spark.sql.functions.sum;
+import static org.apache.spark.sql.functions.window;
+
 import java.io.File;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -36,17 +40,17 @@ final class StreamingCases {
     static Map<String, Comparison.Case> all() {
         Map<String, Comparison.Case> cases = new LinkedHashMap<>();
         cases.put("an aggregate, restarted from its checkpoint", spark -> restarted(spark, "complete",
-                events -> events.groupBy("k").agg(org.apache.spark.sql.functions.sum("v"))));
+                events -> events.groupBy("k").agg(sum("v"))));
         cases.put("updates of windows with a watermark", spark -> restarted(spark, "update",
                 events -> events.withWatermark("time", "1 minute").groupBy(
-                        org.apache.spark.sql.functions.window(events.col("time"), "30 seconds"), events.col("k"))
+                        window(events.col("time"), "30 seconds"), events.col("k"))
                         .count()));
         cases.put("duplicates dropped over batches", spark -> restarted(spark, "append",
                 events -> events.dropDuplicates(new String[] {"k"}).select("k")));
         cases.put("a join of two streams", spark -> restarted(spark, "append",
                 events -> events.where("k < 5").select("k", "v").as("a")
                         .join(events.where("k < 5 and v % 10 = 0").selectExpr("k as k2", "v as v2"),
-                                org.apache.spark.sql.functions.expr("k = k2 and v = v2"))));
+                                expr("k = k2 and v = v2"))));
         return cases;
     }
 
@@ -83,7 +87,7 @@ final class StreamingCases {
             throws Exception {
         Dataset<Row> events = spark.readStream().schema("k long, v long, s long")
                 .option("maxFilesPerTrigger", 1).json(dir.resolve("in").toString())
-                .withColumn("time", org.apache.spark.sql.functions.expr("timestamp_seconds(s)"));
+                .withColumn("time", expr("timestamp_seconds(s)"));
         VoidFunction2<Dataset<Row>, Long> keep = (rows, id) -> batches.put(id, Queries.rows(rows));
         query.of(events).writeStream().outputMode(mode).option("checkpointLocation", dir.resolve("state").toString())
                 .trigger(Trigger.AvailableNow()).foreachBatch(keep).start().awaitTermination();
