@@ -14,7 +14,7 @@ import org.apache.spark.scheduler.SparkListenerTaskEnd;
  * so that it falls anywhere into a task.
  */
 final class Killer extends SparkListener implements AutoCloseable {
-    private static final int N_TASKS_MAX = 40;
+    private static final int N_TASKS_MAX = 25;
     private static final int WHILE_MAX_MS = 500;
     private static final int AWAY_MAX_MS = 2000;
 

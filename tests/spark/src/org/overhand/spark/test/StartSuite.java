@@ -4,6 +4,7 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Paths;
 import java.util.Arrays;
+import java.util.regex.Pattern;
 import org.apache.spark.SparkConf;
 import org.apache.spark.SparkEnv;
 import org.apache.spark.api.java.JavaSparkContext;
@@ -98,9 +99,13 @@ final class StartSuite {
         throw new AssertionError("Spark started");
     }
 
-    static void requireLogged(String message) throws Exception {
+    private static void requireLogged(String message) throws Exception {
+        Report.require(nLogged(message) > 0, "the log has no '" + message + "'");
+    }
+
+    /** How often something is in this JVM's log. */
+    static int nLogged(String message) throws Exception {
         byte[] text = Files.readAllBytes(Paths.get(System.getProperty("overhand.test.log")));
-        Report.require(new String(text, StandardCharsets.UTF_8).contains(message),
-                "the log has no '" + message + "'");
+        return new String(text, StandardCharsets.UTF_8).split(Pattern.quote(message), -1).length - 1;
     }
 }
