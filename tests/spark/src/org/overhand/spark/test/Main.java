@@ -84,7 +84,9 @@ public final class Main {
                 new Comparison(report, suite).with("spark.overhand.fallback", "auto")
                         .with("spark.sql.extensions", "io.delta.sql.DeltaSparkSessionExtension")
                         .with("spark.sql.catalog.spark_catalog", "org.apache.spark.sql.delta.catalog.DeltaCatalog")
-                        .with("spark.databricks.delta.snapshotPartitions", "2").run(DeltaCases.all());
+                        .with("spark.databricks.delta.snapshotPartitions", "2")
+                        // Delta writes a single partition as it is
+                        .with("spark.sql.adaptive.coalescePartitions.enabled", "false").run(DeltaCases.all());
                 break;
             case "driver":
                 new DriverSuite(report).run();
