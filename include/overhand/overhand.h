@@ -161,9 +161,16 @@ OVERHAND_API int overhand_shuffle_register(struct overhand_client *client,
                                            const struct overhand_shuffle_options *options,
                                            void **layout, size_t *layout_len);
 
-/* Drop what exists now of a shuffle, at all workers that hold it. Returns at once; repeats are
- * harmless, and the shuffle may be written again under the same layout afterwards. */
-OVERHAND_API void overhand_shuffle_unregister(struct overhand_client *client, uint32_t shuffle_id);
+/* Drop what exists of a shuffle, at all workers that hold it; it may be written again under the same
+ * layout at once, by attempts of `attempts_below` or above: partitions that hold such an attempt
+ * stay, whenever a worker hears of this. It is repeated to workers that fail, or turn out later to
+ * hold data of the application. 0: no bound; all that a worker has when it hears of this goes, and
+ * nothing is repeated.
+ *
+ * timeout_ms 0 returns at once, otherwise when every worker known has answered or failed.
+ * Returns: 0, OVERHAND_E_AGAIN (not all have answered; it goes on). */
+OVERHAND_API int overhand_shuffle_unregister(struct overhand_client *client, uint32_t shuffle_id,
+                                             uint64_t attempts_below, uint32_t timeout_ms);
 
 /* Free memory that a function of this header made the caller's. NULL is fine. */
 OVERHAND_API void overhand_free(void *memory);

@@ -1,6 +1,6 @@
 /* The application's lease. Every third of it: LEASE to each worker known (masters may be away
  * meanwhile), and RENEW_APP to a master, whose answer names the holders; new ones get their
- * LEASE at once. A worker that failed three times in a row has forgotten us by then: it is
+ * LEASE at once. After each a worker hears of drops that it has not confirmed. A worker that failed three times in a row has forgotten us by then: it is
  * dropped from the list unless a master names it again.
  *
  * Nothing here fails but registering: what cannot be told to a worker expires there. */
@@ -22,19 +22,9 @@ struct app_worker {
     struct link *link; /* held */
     struct link_wait wait;
     struct rpc_call call;
+    struct drop_target drops;
     bool waiting, calling;
     unsigned n_failures;
-};
-
-/* One UNREGISTER to one worker. */
-struct app_drop {
-    struct app_lease *lease;
-    struct link *link; /* held */
-    struct link_wait wait;
-    struct rpc_call call;
-    uint32_t *shuffle_ids; /* owned */
-    size_t n_shuffle_ids;
-    bool all;
 };
 
 static void lease_on_registered(struct master_call *call, int status, const uint8_t *bytes,
@@ -43,13 +33,10 @@ static void lease_on_renewed(struct master_call *call, int status, const uint8_t
                              const char *text);
 static void lease_on_last_holders(struct master_call *call, int status, const uint8_t *bytes,
                                   size_t len, const char *text);
+static void lease_on_drops_changed(struct app_drops *drops);
 static void worker_on_link(struct link_wait *wait, int status);
 static void worker_on_reply(struct rpc_call *call, int status, const uint8_t *header, size_t len,
                             const char *error_text);
-static void drop_on_link(struct link_wait *wait, int status);
-static void drop_on_reply(struct rpc_call *call, int status, const uint8_t *header, size_t len,
-                          const char *error_text);
-
 /* ---- one worker's lease ---- */
 
 static void worker_renew(struct app_worker *worker)
@@ -63,6 +50,7 @@ static void worker_renew(struct app_worker *worker)
 static void worker_free(struct app_worker *worker)
 {
     HASH_DEL(worker->lease->workers, worker);
+    drop_target_fini(&worker->drops);
     link_drop(worker->link);
     mem_free(worker->key);
     mem_free(worker);
@@ -81,6 +69,8 @@ static void worker_end(struct app_worker *worker, int status, const char *text)
     }
     if (lease->stopped || worker->n_failures >= LEASE_FAILURES_MAX)
         worker_free(worker);
+    else if (status == 0)
+        drop_target_tell(&worker->drops); /* what it was not known for, or failed to hear */
 }
 
 static void worker_on_link(struct link_wait *wait, int status)
@@ -127,6 +117,7 @@ static void lease_add_worker(struct app_lease *lease, const struct endpoint *end
     worker->link = link_hold_worker(&lease->client->links, endpoint, LINK_CONTROL,
                                     OVERHAND__WIRE__ROLE__ROLE_DRIVER, LINK_ASK);
     link_wait_init(&worker->wait);
+    drop_target_init(&worker->drops, &lease->drops, worker->link);
     HASH_ADD_KEYPTR(hh, lease->workers, worker->key, strlen(worker->key), worker);
     if (lease->running)
         worker_renew(worker);
@@ -167,10 +158,17 @@ static void lease_on_renew(struct loop_timer *timer)
     loop_timer_start(&lease->renew, lease->lease_ms / 3);
 }
 
-void app_lease_init(struct app_lease *lease, struct overhand_client *client)
+void app_lease_init(struct app_lease *lease, struct overhand_client *client,
+                    void (*dropped)(struct app_lease *lease))
 {
-    *lease = (struct app_lease){.client = client, .lease_ms = LEASE_MS};
+    *lease = (struct app_lease){.client = client, .lease_ms = LEASE_MS, .dropped = dropped};
+    app_drops_init(&lease->drops, client, lease_on_drops_changed);
     loop_timer_init(&lease->renew, client->env.loop, lease_on_renew);
+}
+
+void app_lease_fini(struct app_lease *lease)
+{
+    app_drops_fini(&lease->drops);
 }
 
 void app_lease_open(struct app_lease *lease,
@@ -237,81 +235,22 @@ static void lease_on_renewed(struct master_call *call, int status, const uint8_t
 
 /* ---- dropping data ---- */
 
-static void lease_drop_at_all(struct app_lease *lease, const uint32_t *shuffle_ids, size_t n,
-                              bool all)
-{
-    struct app_worker *worker, *after;
-
-    HASH_ITER(hh, lease->workers, worker, after) {
-        struct app_drop *drop = mem_zalloc(sizeof *drop);
-
-        drop->lease = lease;
-        drop->link = link_hold_again(worker->link);
-        drop->shuffle_ids = mem_reallocarray(NULL, n + 1, sizeof *drop->shuffle_ids);
-        if (n > 0)
-            memcpy(drop->shuffle_ids, shuffle_ids, n * sizeof *shuffle_ids);
-        drop->n_shuffle_ids = n;
-        drop->all = all;
-        lease->n_drops++;
-        client_hold_live(lease->client);
-        link_wait_start(drop->link, &drop->wait, 0, drop_on_link);
-    }
-}
-
 static void lease_check_closed(struct app_lease *lease)
 {
     void (*closed)(struct app_lease * lease) = lease->closed;
 
-    if (closed == NULL || lease->n_drops > 0 || lease->call.race != NULL)
+    if (closed == NULL || lease->drops.n_calls > 0 || lease->call.race != NULL)
         return;
     lease->closed = NULL;
     closed(lease);
 }
 
-static void drop_finish(struct app_drop *drop, int status, const char *text)
+static void lease_on_drops_changed(struct app_drops *drops)
 {
-    struct app_lease *lease = drop->lease;
-    struct overhand_client *client = lease->client;
-    char name[ADDRESS_TEXT_BYTES + 128];
+    struct app_lease *lease = container_of(drops, struct app_lease, drops);
 
-    if (status != 0 && !client->closing)
-        log_info("client/lease", "%s was not told to drop data, it expires there: %s",
-                 link_name(drop->link, name, sizeof name), text);
-    link_drop(drop->link);
-    mem_free(drop->shuffle_ids);
-    mem_free(drop);
-    lease->n_drops--;
+    lease->dropped(lease);
     lease_check_closed(lease);
-    client_drop_live(client);
-}
-
-static void drop_on_link(struct link_wait *wait, int status)
-{
-    struct app_drop *drop = container_of(wait, struct app_drop, wait);
-    Overhand__Wire__Unregister message;
-
-    if (status != 0) {
-        drop_finish(drop, status, drop->link->text);
-        return;
-    }
-    overhand__wire__unregister__init(&message);
-    message.shuffle_ids = drop->shuffle_ids;
-    message.n_shuffle_ids = drop->n_shuffle_ids;
-    message.all = drop->all;
-    rpc_call(drop->link->conn, &drop->call, FRAME_UNREGISTER, &message.base, NULL, 0,
-             drop->lease->client->request_timeout_ms, drop_on_reply);
-}
-
-static void drop_on_reply(struct rpc_call *call, int status, const uint8_t *header, size_t len,
-                          const char *error_text)
-{
-    drop_finish(container_of(call, struct app_drop, call), status,
-                *error_text ? error_text : overhand_strerror(status));
-}
-
-void app_lease_unregister(struct app_lease *lease, uint32_t *shuffle_ids, size_t n)
-{
-    lease_drop_at_all(lease, shuffle_ids, n, false);
 }
 
 /* ---- the end ---- */
@@ -336,8 +275,7 @@ static void lease_on_last_holders(struct master_call *call, int status, const ui
     struct app_lease *lease = container_of(call, struct app_lease, call);
 
     lease_read_holders(lease, status, bytes, len, text);
-    lease_drop_at_all(lease, NULL, 0, true);
-    lease_check_closed(lease);
+    app_drops_end(&lease->drops);
 }
 
 void app_lease_stop(struct app_lease *lease)

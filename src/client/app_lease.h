@@ -4,6 +4,7 @@
 #ifndef CLIENT_APP_LEASE_H
 #define CLIENT_APP_LEASE_H
 
+#include "client/app_drops.h"
 #include "client/layout.h"
 #include "client/masters.h"
 
@@ -17,22 +18,24 @@ struct app_lease {
     struct loop_timer renew;
     struct master_call call;    /* REGISTER_APP, RENEW_APP */
     struct app_worker *workers; /* all that layouts and masters named */
-    unsigned n_drops;           /* UNREGISTER under way */
+    struct app_drops drops;
+    void (*dropped)(struct app_lease *lease);
     void (*opened)(struct app_lease *lease, int status, const char *text);
     void (*closed)(struct app_lease *lease); /* NULL: not closing */
     bool stopped;                            /* the client ends */
 };
 
-/* Begin without a lease. */
-void app_lease_init(struct app_lease *lease, struct overhand_client *client);
+/* Begin without a lease. `dropped` runs whenever more of lease->drops may be settled. */
+void app_lease_init(struct app_lease *lease, struct overhand_client *client,
+                    void (*dropped)(struct app_lease *lease));
+/* Free; the client has stopped. */
+void app_lease_fini(struct app_lease *lease);
 /* Register and begin to renew. `opened` runs exactly once, later; `text` says which master
  * failed and why. */
 void app_lease_open(struct app_lease *lease,
                     void (*opened)(struct app_lease *lease, int status, const char *text));
 /* Keep data at this layout's workers, too. */
 void app_lease_add_layout(struct app_lease *lease, const struct layout *layout);
-/* Tell every worker known to drop these shuffles. */
-void app_lease_unregister(struct app_lease *lease, uint32_t *shuffle_ids, size_t n);
 /* Renew no more; tell every holder to drop everything. `closed` runs exactly once, when all have
  * answered or failed; not called when app_lease_stop comes first. */
 void app_lease_close(struct app_lease *lease, void (*closed)(struct app_lease *lease));

@@ -205,26 +205,62 @@ static void driver_on_unregister(struct loop_task *task)
     struct overhand_client *client = driver_client(driver);
 
     client_lock(client);
-    uint32_t *ids = driver->unregister_ids;
-    size_t n = driver->n_unregister;
-    driver->unregister_ids = NULL;
-    driver->n_unregister = 0;
+    struct app_dropped *dropped = driver->unregisters;
+    size_t n = driver->n_unregisters;
+    driver->unregisters = NULL;
+    driver->n_unregisters = 0;
     client_unlock(client);
-    app_lease_unregister(&driver->lease, ids, n);
-    mem_free(ids);
+    app_drops_add(&driver->lease.drops, dropped, n);
+    mem_free(dropped);
 }
 
-void overhand_shuffle_unregister(struct overhand_client *client, uint32_t shuffle_id)
+static void driver_on_dropped(struct app_lease *lease)
 {
+    struct overhand_client *client = lease->client;
     struct driver *driver = &client->driver;
 
     client_lock(client);
-    driver->unregister_ids = mem_reallocarray(driver->unregister_ids, driver->n_unregister + 1,
-                                              sizeof *driver->unregister_ids);
-    driver->unregister_ids[driver->n_unregister++] = shuffle_id;
-    if (driver->n_unregister == 1)
-        loop_post(client->env.loop, &driver->unregister_task);
+    if (driver->n_drop_waits > 0) {
+        driver->n_settled = app_drops_n_settled(&lease->drops);
+        driver->n_told = app_drops_n_told(&lease->drops);
+        pthread_cond_broadcast(&client->wake);
+    }
     client_unlock(client);
+}
+
+/* Wait until the drop of this number is settled. With the mutex held. Have all confirmed it? */
+static bool drop_wait(struct overhand_client *client, uint64_t number, uint64_t deadline_ns)
+{
+    struct driver *driver = &client->driver;
+
+    driver->n_drop_waits++;
+    while (driver->n_settled <= number && client_wait(client, &client->wake, deadline_ns))
+        ;
+    driver->n_drop_waits--;
+    return driver->n_told > number;
+}
+
+int overhand_shuffle_unregister(struct overhand_client *client, uint32_t shuffle_id,
+                                uint64_t attempts_below, uint32_t timeout_ms)
+{
+    struct driver *driver = &client->driver;
+    uint64_t deadline_ns = client_deadline_ns(client, timeout_ms), number;
+    bool told = true;
+
+    client_lock(client);
+    number = driver->n_dropped++;
+    driver->unregisters = mem_reallocarray(driver->unregisters, driver->n_unregisters + 1,
+                                           sizeof *driver->unregisters);
+    driver->unregisters[driver->n_unregisters++] = (struct app_dropped){shuffle_id, attempts_below};
+    if (driver->n_unregisters == 1)
+        loop_post(client->env.loop, &driver->unregister_task);
+    if (timeout_ms > 0)
+        told = drop_wait(client, number, deadline_ns);
+    client_unlock(client);
+    if (told)
+        return 0;
+    return client_fail(client, OVERHAND_E_AGAIN, "dropping shuffle %u: not every worker answered",
+                       shuffle_id);
 }
 
 void overhand_free(void *memory)
@@ -235,7 +271,7 @@ void overhand_free(void *memory)
 void driver_init(struct driver *driver, struct overhand_client *client)
 {
     *driver = (struct driver){0};
-    app_lease_init(&driver->lease, client);
+    app_lease_init(&driver->lease, client, driver_on_dropped);
     loop_task_init(&driver->open.task, driver_on_open);
     loop_task_init(&driver->close.task, driver_on_close);
     loop_task_init(&driver->unregister_task, driver_on_unregister);
@@ -243,5 +279,6 @@ void driver_init(struct driver *driver, struct overhand_client *client)
 
 void driver_fini(struct driver *driver)
 {
-    mem_free(driver->unregister_ids);
+    app_lease_fini(&driver->lease);
+    mem_free(driver->unregisters);
 }

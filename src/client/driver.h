@@ -23,8 +23,12 @@ struct driver {
     struct app_lease lease; /* the loop's */
     struct driver_step open, close;
     struct loop_task unregister_task;
-    uint32_t *unregister_ids; /* crossing: waiting for unregister_task; owned */
-    size_t n_unregister;
+    /* crossing, all that follows */
+    struct app_dropped *unregisters; /* waiting for unregister_task; owned */
+    size_t n_unregisters;
+    uint64_t n_dropped;         /* by callers: the next one's number */
+    unsigned n_drop_waits;      /* callers that wait for what follows */
+    uint64_t n_settled, n_told; /* as app_drops has them, while somebody waits */
 };
 
 /* Begin without an application. */

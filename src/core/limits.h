@@ -20,6 +20,7 @@ enum {
     LIMIT_TEXT_BYTES = 1024,     /* of an error text on the wire */
     LIMIT_HELD_SHUFFLES = 10000, /* rows in a heartbeat */
     LIMIT_LIST_ROWS = 10000,
+    LIMIT_DROPPED_SHUFFLES = 4096, /* remembered by a driver, for workers that hear of them later */
     LIMIT_EXCEPTIONS_BYTES = 16 << 10, /* of overhand_writer_exceptions */
     LIMIT_HANDSHAKE_MS = 5000,         /* from connect to HELLO */
 };

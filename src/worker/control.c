@@ -29,7 +29,8 @@ struct control {
 struct control_delete {
     struct control *control;
     struct frame request;
-    uint32_t *shuffle_ids; /* owned */
+    uint32_t *shuffle_ids;    /* owned */
+    uint64_t *attempts_below; /* owned; of each */
     size_t n_shuffle_ids;
     struct scatter scatter;
 };
@@ -123,7 +124,8 @@ static void control_delete_on_shard(struct scatter_part *part)
     struct control_delete *op = container_of(part->scatter, struct control_delete, scatter);
 
     for (size_t i = 0; i < op->n_shuffle_ids; i++)
-        store_unregister(part->shard->store, op->control->peer.app_uid, op->shuffle_ids[i]);
+        store_unregister(part->shard->store, op->control->peer.app_uid, op->shuffle_ids[i],
+                         op->attempts_below[i]);
     scatter_part_finish(part, 0);
 }
 
@@ -136,6 +138,7 @@ static void control_delete_finish(void *arg)
     if (control->conn != NULL)
         rpc_reply(control->conn, &op->request, &reply.base);
     mem_free(op->shuffle_ids);
+    mem_free(op->attempts_below);
     mem_free(op);
     control->n_requests--;
     control_step(control);
@@ -150,14 +153,25 @@ static void control_on_unregister(struct control *control, const struct frame *r
                                   ProtobufCMessage *base)
 {
     Overhand__Wire__Unregister *message = (Overhand__Wire__Unregister *)base;
-    struct control_delete *op = mem_zalloc(sizeof *op);
+    struct control_delete *op;
 
+    if (message->n_attempts_below > 0 && message->n_attempts_below != message->n_shuffle_ids) {
+        rpc_count_refused();
+        rpc_reply_error(control->conn, request, OVERHAND_E_PROTOCOL,
+                        "UNREGISTER of %zu shuffles with %zu bounds", message->n_shuffle_ids,
+                        message->n_attempts_below);
+        return;
+    }
+    op = mem_zalloc(sizeof *op);
     op->control = control;
     op->request = *request;
     op->n_shuffle_ids = message->n_shuffle_ids;
     op->shuffle_ids = mem_reallocarray(NULL, op->n_shuffle_ids + 1, sizeof *op->shuffle_ids);
+    op->attempts_below = mem_zalloc((op->n_shuffle_ids + 1) * sizeof *op->attempts_below);
     for (size_t i = 0; i < op->n_shuffle_ids; i++)
         op->shuffle_ids[i] = message->shuffle_ids[i];
+    for (size_t i = 0; i < message->n_attempts_below; i++)
+        op->attempts_below[i] = message->attempts_below[i];
     control->n_requests++;
     if (message->all)
         worker_end_app(control->worker, control->peer.app_uid, control_delete_finish, op);

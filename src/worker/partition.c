@@ -153,6 +153,9 @@ void partition_add_index(struct partition *partition, const struct run_index_ent
         partition->index_capacity = capacity;
     }
     memcpy(partition->index + partition->n_blocks, entries, n_entries * sizeof *entries);
+    for (uint32_t i = 0; i < n_entries; i++)
+        if (entries[i].attempt > partition->newest_attempt)
+            partition->newest_attempt = entries[i].attempt;
     partition->n_blocks = n_blocks;
 }
 

@@ -9,7 +9,8 @@
  *
  * Life: made by the first append, known to the store until it is unregistered or the store closes,
  * freed when the last hold is dropped (readers, the write under way). Its files go with it:
- * removed after unregister, closed otherwise. */
+ * removed after unregister, closed otherwise. An unregister leaves partitions alone that hold newer
+ * attempts than it means. */
 #ifndef WORKER_PARTITION_H
 #define WORKER_PARTITION_H
 
@@ -40,6 +41,7 @@ struct partition {
     bool failed;     /* a sync failed: part of it may be lost, nothing more is taken */
     int8_t bucket;   /* of directory->buckets that flush_node is in; or one of PARTITION_* below */
     uint64_t bytes;  /* the sequence's length */
+    uint64_t newest_attempt; /* the highest in the index */
     struct run_index_entry *index;
     uint32_t n_blocks, index_capacity;
     uint32_t n_runs, runs_capacity;

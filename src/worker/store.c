@@ -2,8 +2,9 @@
  * other parts.
  *
  * store_append finds or makes the partition and copies the blocks. store_unregister forgets a
- * shuffle: each partition is freed, and its files are removed, when its last user lets go. Nothing
- * here can fail but for what store.h says. */
+ * shuffle: each partition is freed, and its files are removed, when its last user lets go; those that
+ * were written after what is meant move to a new shuffle of the same id. Nothing here can fail but
+ * for what store.h says. */
 #include <string.h>
 
 #include "core/limits.h"
@@ -195,11 +196,54 @@ static void store_shuffle_grow(struct store_shuffle *shuffle)
     mem_free(former);
 }
 
-/* The shuffle and its partitions are not known any more; they go when their users do. */
-static void store_shuffle_forget(struct store_shuffle *shuffle, bool doomed)
+/* Enter a partition that the shuffle does not have yet. */
+static void store_shuffle_add(struct store_shuffle *shuffle, struct partition *partition)
+{
+    if ((shuffle->n_partitions + 1) * 4ULL > shuffle->capacity * 3ULL)
+        store_shuffle_grow(shuffle);
+    *store_shuffle_place(shuffle, partition->number) = partition;
+    shuffle->n_partitions++;
+    shuffle->app->store->stats.n_partitions++;
+}
+
+/* The partition is not known any more; it goes when its users do. */
+static void store_partition_forget(struct partition *partition, bool doomed)
+{
+    struct list *node;
+
+    directory_unqueue(partition);
+    partition->registered = false;
+    partition->doomed = doomed;
+    if (doomed)
+        list_for_each(node, &partition->files)
+            data_file_doom(container_of(node, struct data_file, node));
+    partition_drop(partition);
+}
+
+/* The partition outlives its shuffle: it goes on in a new one of the same id. */
+static void store_partition_move(struct partition *partition, struct store_shuffle **successor)
+{
+    struct store_shuffle *former = partition->shuffle;
+
+    if (*successor == NULL)
+        *successor = store_shuffle_new(partition->store, former->app->app_uid, former->shuffle_id);
+    partition->shuffle = *successor;
+    store_shuffle_hold(partition->shuffle);
+    store_shuffle_add(partition->shuffle, partition);
+    partition->shuffle->bytes += partition->bytes;
+    partition->shuffle->memory_bytes += partition->memory_bytes;
+    former->bytes -= partition->bytes;
+    former->memory_bytes -= partition->memory_bytes;
+    store_shuffle_drop(former);
+}
+
+/* The shuffle is not known any more, nor are its partitions, but those that hold an attempt which is
+ * not below `attempts_below`; 0: all are forgotten. */
+static void store_shuffle_forget(struct store_shuffle *shuffle, bool doomed,
+                                 uint64_t attempts_below)
 {
     struct store *store = shuffle->app->store;
-    struct list *node;
+    struct store_shuffle *successor = NULL;
 
     HASH_DEL(shuffle->app->shuffles, shuffle);
     store->stats.n_partitions -= shuffle->n_partitions;
@@ -208,13 +252,10 @@ static void store_shuffle_forget(struct store_shuffle *shuffle, bool doomed)
 
         if (partition == NULL)
             continue;
-        directory_unqueue(partition);
-        partition->registered = false;
-        partition->doomed = doomed;
-        if (doomed)
-            list_for_each(node, &partition->files)
-                data_file_doom(container_of(node, struct data_file, node));
-        partition_drop(partition);
+        if (attempts_below > 0 && partition->newest_attempt >= attempts_below)
+            store_partition_move(partition, &successor);
+        else
+            store_partition_forget(partition, doomed);
     }
     store_shuffle_drop(shuffle);
     store_kick(store);
@@ -226,19 +267,20 @@ static void store_app_forget(struct store_app *app, bool doomed)
 
     app->n_holds++;
     HASH_ITER(hh, app->shuffles, shuffle, after)
-        store_shuffle_forget(shuffle, doomed);
+        store_shuffle_forget(shuffle, doomed, 0);
     HASH_DEL(app->store->apps, app);
     app->dropped = true;
     store_app_drop(app);
 }
 
-void store_unregister(struct store *store, uint64_t app_uid, uint32_t shuffle_id)
+void store_unregister(struct store *store, uint64_t app_uid, uint32_t shuffle_id,
+                      uint64_t attempts_below)
 {
     struct store_app *app = store_app_find(store, app_uid);
     struct store_shuffle *shuffle = app == NULL ? NULL : store_shuffle_find(app, shuffle_id);
 
     if (shuffle != NULL)
-        store_shuffle_forget(shuffle, true);
+        store_shuffle_forget(shuffle, true, attempts_below);
 }
 
 void store_drop_app(struct store *store, uint64_t app_uid)
@@ -271,21 +313,16 @@ struct partition *store_find_or_make(struct store *store, const struct block_hom
 {
     struct store_app *app = store_app_find(store, home->app_uid);
     struct store_shuffle *shuffle = app == NULL ? NULL : store_shuffle_find(app, home->shuffle_id);
-    struct partition **place;
+    struct partition *partition;
 
     if (shuffle == NULL)
         shuffle = store_shuffle_new(store, home->app_uid, home->shuffle_id);
-    place = store_shuffle_place(shuffle, home->partition);
-    if (*place != NULL)
-        return *place;
-    if ((shuffle->n_partitions + 1) * 4ULL > shuffle->capacity * 3ULL) {
-        store_shuffle_grow(shuffle);
-        place = store_shuffle_place(shuffle, home->partition);
+    partition = *store_shuffle_place(shuffle, home->partition);
+    if (partition == NULL) {
+        partition = partition_new(store, shuffle, home->partition);
+        store_shuffle_add(shuffle, partition);
     }
-    *place = partition_new(store, shuffle, home->partition);
-    shuffle->n_partitions++;
-    store->stats.n_partitions++;
-    return *place;
+    return partition;
 }
 
 struct partition *store_hold_partition(struct store *store, const struct block_home *home)

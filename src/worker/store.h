@@ -113,9 +113,10 @@ bool store_is_full(struct store *store, const struct block_home *home);
  * OVERHAND_E_IO when this partition's own file failed. */
 MUST_CHECK int store_append(struct store *store, const struct block_home *home,
                             const uint8_t *blocks, size_t len);
-/* Delete what exists of one shuffle (partitions being read disappear when their readers are done).
- * Files are unlinked. */
-void store_unregister(struct store *store, uint64_t app_uid, uint32_t shuffle_id);
+/* Delete one shuffle's partitions that hold nothing but attempts below `attempts_below`; 0: all of
+ * them. Those being read disappear when their readers are done. Files are unlinked. */
+void store_unregister(struct store *store, uint64_t app_uid, uint32_t shuffle_id,
+                      uint64_t attempts_below);
 /* The same for all of an application, and forget its name. */
 void store_drop_app(struct store *store, uint64_t app_uid);
 /* The application's name, for footers and lists; copied, cut at LIMIT_APP_ID_BYTES. */

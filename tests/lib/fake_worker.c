@@ -215,6 +215,8 @@ static void conn_on_unregister(struct fake_conn *conn, const struct rpc_frame *f
 
     conn->worker->n_unregisters += (unsigned)message->n_shuffle_ids;
     conn->worker->n_unregister_all += message->all ? 1 : 0;
+    if (message->n_attempts_below > 0)
+        conn->worker->last_attempts_below = message->attempts_below[message->n_attempts_below - 1];
     overhand__wire__unregister__free_unpacked(message, NULL);
     conn_ack(conn, frame, 0);
 }

@@ -54,7 +54,8 @@ struct fake_worker {
     /* what happened */
     unsigned n_connections, n_pushes, n_opens, n_cursors, n_data, n_cancels, n_leases;
     unsigned n_unregisters, n_unregister_all, n_pushed_blocks;
-    unsigned n_copied; /* pushes whose second copies it keeps */
+    uint64_t last_attempts_below; /* of an UNREGISTER */
+    unsigned n_copied;            /* pushes whose second copies it keeps */
     unsigned n_full, n_accept_full;
     uint32_t last_lease_ms;
     uint64_t pushed_bytes, in_flight_max_bytes;

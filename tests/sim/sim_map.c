@@ -172,8 +172,7 @@ static bool map_may_be_gone(const struct sim_map *map)
         if (sim_worker_keeps(&world->workers[i]))
             return true;
     }
-    return map->epoch != shuffle->epoch || shuffle->drop_raced ||
-           shuffle->dropped_ns >= map->started_ns ||
+    return map->epoch != shuffle->epoch || shuffle->dropped_ns >= map->started_ns ||
            sim_faults_acted(&world->faults, MAP_SUDDEN, world_ago_ns(world, MAP_SUDDEN_MS)) ||
            sim_faults_acted(&world->faults, MAP_HIDDEN, world_ago_ns(world, MAP_EXCUSE_MS)) ||
            sim_faults_acted(&world->faults, MAP_DAMAGES, map->started_ns);

@@ -100,7 +100,6 @@ void sim_read_start(struct sim_shuffle *shuffle, struct sim_executor *executor,
     read->range = range;
     read->generation = shuffle->generation;
     read->epoch = shuffle->epoch;
-    read->drop_raced = shuffle->drop_raced;
     read->started_ns = read->next_ns = world->loop.now_ns;
     read->pace = 1 + (uint32_t)rng_below(&world->rng, 20);
     read->n_naps = 10;
@@ -158,8 +157,8 @@ static void read_end(struct sim_read *read)
 /* Were the data of a read never there, or deleted by the driver? */
 static bool read_went(const struct sim_read *read)
 {
-    return read->kind == SIM_READ_BOGUS || read->drop_raced ||
-           read->epoch != read->shuffle->epoch || read->shuffle->dropped_ns >= read->started_ns;
+    return read->kind == SIM_READ_BOGUS || read->epoch != read->shuffle->epoch ||
+           read->shuffle->dropped_ns >= read->started_ns;
 }
 
 /* Is there an excuse for a failed read? */

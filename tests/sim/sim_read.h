@@ -19,7 +19,6 @@ struct sim_read {
     unsigned generation, epoch;
     uint64_t started_ns, next_ns;
     uint64_t data_ns; /* the oldest attempt it expects began */
-    bool drop_raced;
     struct overhand_reader *reader;
     struct oracle_read *oracle;
     uint32_t pace, nap_ms, n_naps; /* batches in a row; pauses: how long, how many still to come */

@@ -292,11 +292,15 @@ static bool shuffle_all_read(const struct sim_shuffle *shuffle)
 
 static void shuffle_drop(struct sim_shuffle *shuffle)
 {
+    int rc = overhand_shuffle_unregister(shuffle->app->driver, shuffle->shape.shuffle_id,
+                                         shuffle->app->last_attempt + 1, 0);
+
+    ASSERT(rc == 0);
     shuffle_note(shuffle, "unregistered");
-    overhand_shuffle_unregister(shuffle->app->driver, shuffle->shape.shuffle_id);
     shuffle->dropped_ns = shuffle->app->world->loop.now_ns;
     shuffle->state = SIM_SHUFFLE_DROPPED;
-    shuffle->next_ns = shuffle_later_ns(shuffle, DROP_PAUSE_MS);
+    shuffle->next_ns =
+        shuffle_later_ns(shuffle, rng_below(shuffle_rng(shuffle), 2) == 0 ? 0 : DROP_PAUSE_MS);
     shuffle_end_losers(shuffle);
     if (rng_below(shuffle_rng(shuffle), 3) == 0) /* of data that are going: never wrong */
         shuffle->n_extra = 1;
@@ -311,7 +315,6 @@ static void shuffle_after_drop(struct sim_shuffle *shuffle)
         return;
     }
     shuffle->n_rewrites--;
-    shuffle->drop_raced = shuffle->app->driver->driver.lease.n_drops > 0;
     shuffle_note(shuffle, "written again");
     shuffle_begin_maps(shuffle);
 }

@@ -45,13 +45,12 @@ struct sim_shuffle {
     enum sim_shuffle_state state;
     void *layout; /* owned by us, from the library */
     size_t layout_len;
-    unsigned generation; /* of the map stage */
-    unsigned epoch;      /* of the data: one more after each unregister */
-    unsigned n_rewrites; /* still to come */
-    unsigned n_extra;    /* reads of anything, still to come */
-    uint64_t next_ns;    /* not before */
-    uint64_t dropped_ns; /* unregistered last */
-    bool drop_raced;     /* this epoch began while the drop may not have arrived everywhere */
+    unsigned generation;        /* of the map stage */
+    unsigned epoch;             /* of the data: one more after each unregister */
+    unsigned n_rewrites;        /* still to come */
+    unsigned n_extra;           /* reads of anything, still to come */
+    uint64_t next_ns;           /* not before */
+    uint64_t dropped_ns;        /* unregistered last */
     struct sim_output *outputs; /* owned; n_maps */
     struct sim_range *ranges;   /* owned */
     unsigned n_ranges;

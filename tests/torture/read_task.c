@@ -5,10 +5,7 @@
 #include "core/mem.h"
 #include "shuffle.h"
 
-enum {
-    STAGE_ONE_IN = 4, /* failed reads that cost the stage though data cannot be gone */
-    DROP_MS = 15000,  /* how late an UNREGISTER may come: links fail, workers freeze */
-};
+enum { STAGE_ONE_IN = 4 }; /* failed reads that cost the stage though data cannot be gone */
 
 enum read_end { READ_RIGHT, READ_FAILED, READ_WRONG };
 
@@ -137,25 +134,15 @@ static void shuffle_run_again(struct shuffle *shuffle)
     pthread_mutex_unlock(&shuffle->mutex);
 }
 
-/* An UNREGISTER under way when the shuffle was written again takes what it finds: lost, never wrong. */
-static bool read_may_be_dropped(const struct read *read)
-{
-    uint64_t dropped_ms = read->shuffle->dropped_ms;
-
-    return dropped_ms > 0 && read->written_ms < dropped_ms + DROP_MS;
-}
-
 /* Shall the same read be tried again? */
 static bool read_on_failed(struct read *read)
 {
     struct torture *torture = read->shuffle->app->torture;
     uint64_t now_ms = report_now_ms(&torture->report);
-    bool dropped = read_may_be_dropped(read);
-    bool lost = dropped || troubles_lost(&torture->troubles, read->written_ms, now_ms);
+    bool lost = troubles_lost(&torture->troubles, read->written_ms, now_ms);
 
     report_add(&torture->report, COUNT_READS_FAILED, 1);
-    report_add(&torture->report, COUNT_READS_LOST, lost && !dropped);
-    report_add(&torture->report, COUNT_READS_DROPPED, dropped);
+    report_add(&torture->report, COUNT_READS_LOST, lost);
     if (read->rc != OVERHAND_E_LOST ||
         (!lost && !troubles_excuse(&torture->troubles, read->from_ms, now_ms))) {
         report_fail(

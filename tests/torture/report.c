@@ -20,7 +20,6 @@ static const char *const count_names[COUNTS] = {
     [COUNT_READS] = "reads",
     [COUNT_READS_FAILED] = "reads_failed",
     [COUNT_READS_LOST] = "reads_lost",
-    [COUNT_READS_DROPPED] = "reads_lost_to_late_drop",
     [COUNT_READS_AT_END] = "reads_of_dropped",
     [COUNT_JUDGED_RECORDS] = "judged_records",
     [COUNT_JUDGED_BYTES] = "judged_bytes",

@@ -22,9 +22,8 @@ enum count {
     COUNT_WRITTEN_BYTES,
     COUNT_READS,
     COUNT_READS_FAILED,
-    COUNT_READS_LOST,    /* failed, and the data may be gone: the stage is written again */
-    COUNT_READS_DROPPED, /* failed, and an UNREGISTER that came late may have taken the data */
-    COUNT_READS_AT_END,  /* of dropped shuffles, which may fail */
+    COUNT_READS_LOST,   /* failed, and the data may be gone: the stage is written again */
+    COUNT_READS_AT_END, /* of dropped shuffles, which may fail */
     COUNT_JUDGED_RECORDS,
     COUNT_JUDGED_BYTES,
     COUNT_REOPENED, /* streams */

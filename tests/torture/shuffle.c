@@ -21,6 +21,7 @@ enum {
     REWRITE_ONE_IN = 5,
     ZOMBIE_ONE_IN = 3,
     DROPPED_READ_ONE_IN = 4,
+    DROP_WAIT_MS = 2000,
     STAGES_MAX = 100,
 };
 
@@ -278,10 +279,12 @@ static void shuffle_drop(struct shuffle *shuffle, struct crowd *zombies)
 {
     struct app *app = shuffle->app;
     struct crowd crowd;
+    int rc;
 
     app->doing = "dropping";
-    shuffle->dropped_ms = report_now_ms(&app->torture->report);
-    overhand_shuffle_unregister(app->driver, shuffle->shape.shuffle_id);
+    rc = overhand_shuffle_unregister(app->driver, shuffle->shape.shuffle_id, app->last_attempt + 1,
+                                     (uint32_t)rng_below(&app->rng, 2) * DROP_WAIT_MS);
+    ASSERT(rc == 0 || rc == OVERHAND_E_AGAIN);
     if (rng_below(&app->rng, DROPPED_READ_ONE_IN) == 0) {
         shuffle->dropped = true;
         crowd_start(&crowd, shuffle, 1, dropped_read_work);

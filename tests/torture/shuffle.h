@@ -29,9 +29,8 @@ struct shuffle {
     struct map_output *maps; /* owned */
     struct map_task *tasks;  /* owned */
     uint32_t n_tasks, next_task;
-    bool again;          /* what was written is lost: the whole stage once more */
-    bool dropped;        /* unregistered: reads may fail */
-    uint64_t dropped_ms; /* when it was unregistered last; 0: never */
+    bool again;   /* what was written is lost: the whole stage once more */
+    bool dropped; /* unregistered: reads may fail */
 };
 
 /* What a task is to do. */

@@ -144,7 +144,7 @@ static void test_many_callers_write_and_read_at_once(void **state)
         for (size_t j = 0; j < callers[i].n_exceptions; j++)
             mem_free(callers[i].exceptions[j]);
         overhand_free(callers[i].layout);
-        overhand_shuffle_unregister(server->client, (uint32_t)i);
+        assert_int_equal(overhand_shuffle_unregister(server->client, (uint32_t)i, 0, 10000), 0);
     }
     overhand_app_close(server->client, 10000);
 }

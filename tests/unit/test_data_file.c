@@ -150,7 +150,7 @@ static void test_closes_and_unlinks_that_fail_end_the_file_all_the_same(void **s
     make_file(f);
     sim_disk_fail_from(&f->disk.sim, DISK_CLOSE, 0, OVERHAND_E_IO);
     sim_disk_fail_from(&f->disk.sim, DISK_UNLINK, 0, OVERHAND_E_IO);
-    store_unregister(f->store, 7, 3);
+    store_unregister(f->store, 7, 3, 0);
     store_fixture_settle(f);
     assert_int_equal(store_fixture_stats(f).n_files, 0);
     sim_disk_heal(&f->disk.sim);
@@ -165,7 +165,7 @@ static void test_a_file_in_the_way_that_cannot_be_removed_fails_the_open(void **
     sim_disk_fail(&f->disk.sim, DISK_UNLINK, 0, OVERHAND_E_IO);
     sim_disk_fail(&f->disk.sim, DISK_UNLINK, 1, OVERHAND_E_IO);
     sim_disk_fail(&f->disk.sim, DISK_UNLINK, 2, OVERHAND_E_IO);
-    store_unregister(f->store, 7, 3);
+    store_unregister(f->store, 7, 3, 0);
     store_fixture_settle(f);
     store_fixture_forget(store_fixture_model(f, &home));
     assert_int_equal(store_fixture_push(f, &home, 2, 1, 100), 0);

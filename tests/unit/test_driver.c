@@ -227,11 +227,81 @@ static void test_unregister_tells_every_worker(void **state)
 
     assert_int_equal(overhand_app_open(f->client, 10000), 0);
     assert_int_equal(register_shuffle(f), 0);
-    overhand_shuffle_unregister(f->client, 8);
-    overhand_shuffle_unregister(f->client, 9);
+    assert_int_equal(overhand_shuffle_unregister(f->client, 8, 0, 0), 0);
+    assert_int_equal(overhand_shuffle_unregister(f->client, 9, 77, 0), 0);
     sim_loop_advance_ms(&f->base.loop, 1000);
-    for (int i = 0; i < FIXTURE_WORKERS; i++)
+    for (int i = 0; i < FIXTURE_WORKERS; i++) {
         assert_int_equal(f->base.workers[i].n_unregisters, 2);
+        assert_int_equal(f->base.workers[i].last_attempts_below, 77);
+    }
+}
+
+static void test_unregister_waits_until_every_worker_has_answered(void **state)
+{
+    struct driver_fixture *f = *state;
+
+    assert_int_equal(overhand_shuffle_unregister(f->client, 8, 5, 1000), 0); /* there is none */
+    assert_int_equal(overhand_app_open(f->client, 10000), 0);
+    assert_int_equal(register_shuffle(f), 0);
+    for (unsigned n = 1; n <= 3; n++) {
+        assert_int_equal(overhand_shuffle_unregister(f->client, 8, 5 + n, 1000), 0);
+        for (int i = 0; i < FIXTURE_WORKERS; i++)
+            assert_int_equal(f->base.workers[i].last_attempts_below, 5 + n);
+    }
+}
+
+static void test_a_worker_that_was_away_hears_later_of_drops_with_a_bound_alone(void **state)
+{
+    struct driver_fixture *f = *state;
+    const struct fake_worker *away = &f->base.workers[1];
+
+    assert_int_equal(overhand_app_open(f->client, 10000), 0);
+    assert_int_equal(register_shuffle(f), 0);
+    sim_net_refuse(f->base.net, "w1", true);
+    sim_net_reset(f->base.net, "driver", "w1");
+    assert_int_equal(overhand_shuffle_unregister(f->client, 8, 5, 60000), OVERHAND_E_AGAIN);
+    assert_int_equal(overhand_shuffle_unregister(f->client, 9, 0, 60000), OVERHAND_E_AGAIN);
+    assert_int_equal(f->base.workers[0].n_unregisters, 2);
+    assert_int_equal(away->n_unregisters, 0);
+    sim_net_refuse(f->base.net, "w1", false);
+    sim_loop_advance_ms(&f->base.loop, 100000);
+    assert_int_equal(away->n_unregisters, 1);
+    assert_int_equal(away->last_attempts_below, 5);
+    assert_int_equal(f->base.workers[0].n_unregisters, 2); /* it knows */
+    assert_int_equal(overhand_shuffle_unregister(f->client, 8, 6, 1000), 0);
+    assert_int_equal(away->n_unregisters, 2);
+}
+
+static void test_a_holder_that_nobody_knew_hears_of_what_was_dropped_before(void **state)
+{
+    struct driver_fixture *f = *state;
+
+    assert_int_equal(overhand_app_open(f->client, 10000), 0);
+    assert_int_equal(overhand_shuffle_unregister(f->client, 8, 5, 1000), 0);
+    assert_int_equal(overhand_shuffle_unregister(f->client, 9, 0, 1000), 0);
+    assert_int_equal(overhand_shuffle_unregister(f->client, 10, 6, 1000), 0);
+    assert_int_equal(fixture_write(&f->base, 0, 100, 100), 0); /* makes the workers holders */
+    sim_loop_advance_ms(&f->base.loop, 100000);
+    for (int i = 0; i < FIXTURE_WORKERS; i++) {
+        assert_int_equal(f->base.workers[i].n_unregisters, 2);
+        assert_int_equal(f->base.workers[i].last_attempts_below, 6);
+    }
+}
+
+static void test_of_too_many_drops_the_last_ones_are_remembered(void **state)
+{
+    struct driver_fixture *f = *state;
+
+    assert_int_equal(overhand_app_open(f->client, 10000), 0);
+    for (unsigned i = 0; i < LIMIT_DROPPED_SHUFFLES + 10; i++)
+        assert_int_equal(overhand_shuffle_unregister(f->client, i, 1 + i, 0), 0);
+    sim_loop_advance_ms(&f->base.loop, 1000);
+    assert_int_equal(register_shuffle(f), 0);
+    sim_loop_advance_ms(&f->base.loop, 1000);
+    for (int i = 0; i < FIXTURE_WORKERS; i++) {
+        assert_int_equal(f->base.workers[i].n_unregisters, LIMIT_DROPPED_SHUFFLES);
+        assert_int_equal(f->base.workers[i].last_attempts_below, LIMIT_DROPPED_SHUFFLES + 10);
+    }
 }
 
 static void test_closing_the_application_deletes_everything_and_ends_the_lease(void **state)
@@ -263,7 +333,7 @@ static void test_the_client_closes_at_any_moment(void **state)
         if (n % 3 == 2)
             sim_net_refuse(f->base.net, "master", true);
         assert_int_equal(overhand_app_open(f->client, 0), OVERHAND_E_AGAIN);
-        overhand_shuffle_unregister(f->client, 4);
+        assert_int_equal(overhand_shuffle_unregister(f->client, 4, n, 0), 0);
         for (unsigned step = 0; step < n; step++)
             sim_loop_step(&f->base.loop);
         if (n % 2 == 0)
@@ -315,6 +385,10 @@ int main(void)
         TEST(test_a_worker_of_a_layout_gets_the_lease_without_being_a_holder),
         TEST(test_a_dead_worker_does_not_keep_the_others_from_their_lease),
         TEST(test_unregister_tells_every_worker),
+        TEST(test_unregister_waits_until_every_worker_has_answered),
+        TEST(test_a_worker_that_was_away_hears_later_of_drops_with_a_bound_alone),
+        TEST(test_a_holder_that_nobody_knew_hears_of_what_was_dropped_before),
+        TEST(test_of_too_many_drops_the_last_ones_are_remembered),
         TEST(test_closing_the_application_deletes_everything_and_ends_the_lease),
         cmocka_unit_test(test_the_client_closes_at_any_moment),
         TEST(test_bad_options_are_refused),

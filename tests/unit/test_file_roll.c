@@ -208,7 +208,7 @@ static void test_all_files_go_when_the_shuffle_does(void **state)
 
     push_much(f, 1, 1);
     assert_true(count_files(f, "/sim") > 2);
-    store_unregister(f->store, 7, 3);
+    store_unregister(f->store, 7, 3, 0);
     store_fixture_forget(store_fixture_model(f, &home));
     store_fixture_settle(f);
     assert_int_equal(count_files(f, "/sim"), 0);

@@ -118,7 +118,7 @@ static void test_the_memory_of_a_write_that_hangs_is_kept_until_it_ends(void **s
     assert_int_equal(bytes_in_memory(f), 0);
     used = store_fixture_stats(f).memory_used;
     assert_true(used > 0);
-    store_unregister(f->store, 7, 3);
+    store_unregister(f->store, 7, 3, 0);
     for (uint32_t i = 0; i < PARTITIONS; i++) {
         struct block_home home = home_of(i);
 
@@ -162,7 +162,7 @@ static void test_a_name_in_a_hanging_directory_blocks_nobody_who_writes_it_again
     push_all(f, 1);
     pass(f, 1000);
     sim_disk_hang(&f->disk.sim, "/sim");
-    store_unregister(f->store, 7, 3);
+    store_unregister(f->store, 7, 3, 0);
     for (uint32_t i = 0; i < PARTITIONS; i++) {
         struct block_home home = home_of(i);
 

@@ -118,6 +118,36 @@ static void test_a_push_behind_an_unregister_never_joins_what_was_deleted(void *
     worker_peer_close(&driver);
 }
 
+static void test_an_unregister_that_comes_late_takes_nothing_that_was_written_after_it(void **state)
+{
+    Overhand__Wire__Unregister message = OVERHAND__WIRE__UNREGISTER__INIT;
+    struct worker_peer executor, driver;
+    uint32_t shuffles[] = {SHUFFLE, SHUFFLE};
+    uint64_t bounds[] = {2, 1};
+    const uint32_t sequences[] = {0, 1};
+
+    peer_open(*state, &executor, ROLE_EXECUTOR, WORKER_FIXTURE_APP);
+    peer_open(*state, &driver, ROLE_DRIVER, WORKER_FIXTURE_APP);
+    assert_int_equal(push(&executor, 2, 0), 0);
+    assert_int_equal(push(&executor, 2, 1), 0);
+    message.n_shuffle_ids = 2;
+    message.shuffle_ids = shuffles;
+    message.n_attempts_below = 1;
+    message.attempts_below = bounds;
+    assert_int_equal(worker_peer_call(&driver, FRAME_UNREGISTER, &message.base, NULL, 0),
+                     OVERHAND_E_PROTOCOL); /* of which shuffle? */
+    message.n_attempts_below = 2;
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(worker_peer_call(&driver, FRAME_UNREGISTER, &message.base, NULL, 0), 0);
+        assert_holds(&executor, 2, sequences, 2);
+    }
+    bounds[0] = 3;
+    assert_int_equal(worker_peer_call(&driver, FRAME_UNREGISTER, &message.base, NULL, 0), 0);
+    assert_holds(&executor, 2, NULL, 0);
+    worker_peer_close(&executor);
+    worker_peer_close(&driver);
+}
+
 /* ---- leases ---- */
 
 static void test_a_lease_that_runs_out_takes_its_own_application_alone(void **state)
@@ -339,6 +369,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
         TEST(test_what_is_acked_is_read_by_another_connection_at_once),
         TEST(test_a_push_behind_an_unregister_never_joins_what_was_deleted),
+        TEST(test_an_unregister_that_comes_late_takes_nothing_that_was_written_after_it),
         TEST(test_a_lease_that_runs_out_takes_its_own_application_alone),
         TEST(test_the_largest_numbers_are_kept_whole),
         TEST(test_pushes_that_come_twice_late_or_out_of_order_are_each_answered),

@@ -177,7 +177,7 @@ static void test_bytes_stay_while_their_memory_is_flushed_and_the_shuffle_droppe
     store_fixture_settle(f);
     assert_int_equal(store_fixture_stats(f).n_runs, 2);
     assert_true(store_fixture_stats(f).memory_used > 0);
-    store_unregister(f->store, 7, 3);
+    store_unregister(f->store, 7, 3, 0);
     store_fixture_settle(f);
     at = before;
     for (int i = 0; i < one.read.n_iov; i++) {

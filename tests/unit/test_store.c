@@ -88,9 +88,9 @@ static void test_an_unregistered_shuffle_is_unknown_and_its_files_are_gone(void 
     assert_int_equal(store_fixture_push(f, &other, 1, 4, 1000), 0);
     store_fixture_settle(f);
     assert_non_null(sim_disk_file(&f->disk.sim, "/sim", "0000000000000007-3-11-0.ovh", &len));
-    store_unregister(f->store, 7, 3);
-    store_unregister(f->store, 7, 3);
-    store_unregister(f->store, 8, 3);
+    store_unregister(f->store, 7, 3, 0);
+    store_unregister(f->store, 7, 3, 0);
+    store_unregister(f->store, 8, 3, 0);
     assert_int_equal(store_fixture_read(f, &home, NULL, 1000), OVERHAND_E_UNKNOWN_SHUFFLE);
     store_fixture_settle(f);
     assert_null(sim_disk_file(&f->disk.sim, "/sim", "0000000000000007-3-11-0.ovh", &len));
@@ -99,6 +99,87 @@ static void test_an_unregistered_shuffle_is_unknown_and_its_files_are_gone(void 
     store_fixture_settle(f);
     assert_int_equal(store_fixture_stats(f).n_files, 0);
     assert_int_equal(store_fixture_stats(f).n_partitions, 0);
+}
+
+/* Partitions 0 .. 39 of shuffle 3: attempt 4 in all of them, attempt 5 in the odd ones, too. */
+static void push_two_generations(struct store_fixture *f)
+{
+    for (uint32_t i = 0; i < 40; i++) {
+        const struct block_home it = {7, 3, i};
+
+        assert_int_equal(store_fixture_push(f, &it, 4, 2, 1000), 0);
+        if (i % 2 == 1)
+            assert_int_equal(store_fixture_push(f, &it, 5, 1, 300), 0);
+        assert_int_equal(store_fixture_push(f, &it, 4, 1, 100), 0);
+    }
+}
+
+static bool add_shuffle_bytes(void *arg, const struct store_shuffle_info *info)
+{
+    *(uint64_t *)arg += info->bytes;
+    return true;
+}
+
+/* Every odd partition is there, whole, and no other one. */
+static void assert_odd_ones_stayed(struct store_fixture *f)
+{
+    uint64_t bytes = 0, expected_bytes = 0;
+
+    for (uint32_t i = 0; i < 40; i++) {
+        const struct block_home it = {7, 3, i};
+
+        assert_int_equal(store_fixture_read(f, &it, NULL, 1 << 20),
+                         i % 2 == 1 ? 0 : OVERHAND_E_UNKNOWN_SHUFFLE);
+        if (i % 2 == 1)
+            expected_bytes += store_fixture_model(f, &it)->len;
+    }
+    assert_int_equal(store_fixture_stats(f).n_partitions, 20);
+    store_each_shuffle(f->store, add_shuffle_bytes, &bytes);
+    assert_int_equal(bytes, expected_bytes);
+}
+
+static void test_an_unregister_with_a_bound_leaves_partitions_with_newer_attempts_whole(
+    void **state)
+{
+    struct store_fixture *f = *state;
+
+    for (unsigned on_disk = 0; on_disk < 2; on_disk++) {
+        f->options.flush_bytes = on_disk ? 0 : 1 << 20;
+        store_fixture_open(f);
+        push_two_generations(f);
+        if (on_disk)
+            store_fixture_settle(f);
+        store_unregister(f->store, 7, 3, 4);
+        assert_int_equal(store_fixture_stats(f).n_partitions, 40); /* 4 is not below 4 */
+        store_unregister(f->store, 7, 3, 5);
+        store_unregister(f->store, 7, 3, 5);
+        assert_odd_ones_stayed(f);
+        store_fixture_settle(f);
+        assert_odd_ones_stayed(f);
+        store_unregister(f->store, 7, 3, on_disk ? 0 : 6);
+        store_fixture_settle(f);
+        assert_int_equal(store_fixture_stats(f).n_partitions, 0);
+        assert_int_equal(store_fixture_stats(f).n_files, 0);
+        for (unsigned i = 0; i < STORE_FIXTURE_PARTITIONS_MAX; i++)
+            store_fixture_forget(&f->models[i]);
+        store_fixture_close(f);
+    }
+}
+
+static void test_a_bound_means_the_same_after_a_restart(void **state)
+{
+    struct store_fixture *f = *state;
+
+    store_fixture_open(f);
+    push_two_generations(f);
+    assert_int_equal(store_fixture_seal(f), 0);
+    store_fixture_close(f);
+    store_fixture_open(f);
+    store_unregister(f->store, 7, 3, 5);
+    assert_odd_ones_stayed(f);
+    store_fixture_settle(f);
+    assert_odd_ones_stayed(f);
+    assert_int_equal(store_fixture_stats(f).n_files, 20);
 }
 
 static void test_a_partition_being_read_outlives_its_shuffle(void **state)
@@ -111,7 +192,7 @@ static void test_a_partition_being_read_outlives_its_shuffle(void **state)
     assert_int_equal(store_fixture_push(f, &home, 1, 4, 1000), 0);
     store_fixture_settle(f);
     partition = store_hold_partition(f->store, &home);
-    store_unregister(f->store, 7, 3);
+    store_unregister(f->store, 7, 3, 0);
     store_fixture_settle(f);
     assert_int_equal(store_fixture_stats(f).n_files, 1);
     assert_int_equal(partition_bytes(partition), 4 * 1032);
@@ -130,7 +211,7 @@ static void test_a_shuffle_written_again_never_meets_its_former_files(void **sta
     assert_int_equal(store_fixture_push(f, &home, 1, 4, 1000), 0);
     store_fixture_settle(f);
     former = store_hold_partition(f->store, &home);
-    store_unregister(f->store, 7, 3);
+    store_unregister(f->store, 7, 3, 0);
     store_fixture_forget(store_fixture_model(f, &home));
     assert_int_equal(store_fixture_push(f, &home, 2, 9, 500), 0);
     store_fixture_settle(f);
@@ -258,7 +339,7 @@ static void test_closing_while_everything_is_under_way_ends(void **state)
         for (unsigned i = 0; i < turns; i++)
             sim_loop_step(&f->disk.sim_loop);
         if (turns % 3 == 0)
-            store_unregister(f->store, 7, turns);
+            store_unregister(f->store, 7, turns, 0);
         for (unsigned i = 0; i < STORE_FIXTURE_PARTITIONS_MAX; i++)
             store_fixture_forget(&f->models[i]);
         store_fixture_close(f);
@@ -275,6 +356,11 @@ int main(void)
                                         teardown),
         cmocka_unit_test_setup_teardown(
             test_an_unregistered_shuffle_is_unknown_and_its_files_are_gone, setup, teardown),
+        cmocka_unit_test_setup_teardown(
+            test_an_unregister_with_a_bound_leaves_partitions_with_newer_attempts_whole, setup,
+            teardown),
+        cmocka_unit_test_setup_teardown(test_a_bound_means_the_same_after_a_restart, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(test_a_partition_being_read_outlives_its_shuffle, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(test_a_shuffle_written_again_never_meets_its_former_files,

@@ -191,7 +191,7 @@ static void test_unregistering_during_a_seal_leaves_no_files(void **state)
         store_seal(f->store, on_sealed, &ends);
         for (unsigned i = 0; i < turns; i++)
             sim_loop_step(&f->disk.sim_loop);
-        store_unregister(f->store, 7, 3);
+        store_unregister(f->store, 7, 3, 0);
         store_fixture_settle(f);
         assert_int_equal(ends.sealed, 0);
         assert_int_equal(store_fixture_stats(f).n_files, 0);

@@ -247,7 +247,7 @@ static void test_what_describes_partitions_is_bounded_and_comes_back(void **stat
     assert_int_equal(rc, OVERHAND_E_NO_SPACE);
     assert_in_range(store_fixture_stats(f).overhead_bytes, 8 * MIB, 17 * MIB); /* it doubles */
     assert_int_equal(store_fixture_read(f, &home, NULL, MIB), 0);
-    store_unregister(f->store, 1, 1);
+    store_unregister(f->store, 1, 1, 0);
     store_fixture_forget(store_fixture_model(f, &home));
     store_fixture_settle(f);
     assert_int_equal(store_fixture_stats(f).overhead_bytes, 0);

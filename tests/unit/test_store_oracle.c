@@ -25,13 +25,25 @@ static struct block_home random_home(struct store_fixture *f)
                                .partition = (uint32_t)rng_below(&f->rng, 6)};
 }
 
-static void forget_shuffle(struct store_fixture *f, uint64_t app_uid, int64_t shuffle_id)
+static uint64_t newest_attempt(const struct model *model)
+{
+    uint64_t newest = 0;
+
+    for (uint32_t i = 0; i < model->n_blocks; i++)
+        if (model->blocks[i].attempt > newest)
+            newest = model->blocks[i].attempt;
+    return newest;
+}
+
+static void forget_shuffle(struct store_fixture *f, uint64_t app_uid, int64_t shuffle_id,
+                           uint64_t attempts_below)
 {
     for (unsigned i = 0; i < STORE_FIXTURE_PARTITIONS_MAX; i++) {
         struct model *model = &f->models[i];
 
         if (model->home.app_uid == app_uid &&
-            (shuffle_id < 0 || model->home.shuffle_id == shuffle_id))
+            (shuffle_id < 0 || model->home.shuffle_id == shuffle_id) &&
+            (attempts_below == 0 || newest_attempt(model) < attempts_below))
             store_fixture_forget(model);
     }
 }
@@ -66,10 +78,12 @@ static void walk_unregister(struct store_fixture *f)
 
     if (rng_below(&f->rng, 4) == 0) {
         store_drop_app(f->store, home.app_uid);
-        forget_shuffle(f, home.app_uid, -1);
+        forget_shuffle(f, home.app_uid, -1, 0);
     } else {
-        store_unregister(f->store, home.app_uid, home.shuffle_id);
-        forget_shuffle(f, home.app_uid, home.shuffle_id);
+        uint64_t attempts_below = rng_below(&f->rng, 7);
+
+        store_unregister(f->store, home.app_uid, home.shuffle_id, attempts_below);
+        forget_shuffle(f, home.app_uid, home.shuffle_id, attempts_below);
     }
 }
 

@@ -69,7 +69,7 @@ static void read_round(bool must)
 /* Delete one of the two shuffles; its files go, or stay until somebody else wants the name. */
 static void unregister(void)
 {
-    store_unregister(fixture.store, 7, DELETED_SHUFFLE);
+    store_unregister(fixture.store, 7, DELETED_SHUFFLE, 0);
     for (uint32_t i = 1; i < PARTITIONS; i += 2) {
         struct block_home home = home_of(DELETED_SHUFFLE, i);
 

@@ -180,9 +180,11 @@ NATIVE(jint, shuffleRegister)
     return 0;
 }
 
-NATIVE(void, shuffleUnregister)(JNIEnv *env, jclass class, jlong client, jint shuffle_id)
+NATIVE(jint, shuffleUnregister)
+(JNIEnv *env, jclass class, jlong client, jint shuffle_id, jlong attempts_below, jint timeout_ms)
 {
     (void)env;
     (void)class;
-    overhand_shuffle_unregister(jni_pointer(client), (uint32_t)shuffle_id);
+    return overhand_shuffle_unregister(jni_pointer(client), (uint32_t)shuffle_id,
+                                       (uint64_t)attempts_below, (uint32_t)timeout_ms);
 }

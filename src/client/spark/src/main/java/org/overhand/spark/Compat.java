@@ -7,9 +7,13 @@ import java.lang.reflect.Array;
 import java.lang.reflect.Constructor;
 import java.lang.reflect.Method;
 import org.apache.spark.ShuffleDependency;
+import org.apache.spark.SparkContext;
+import org.apache.spark.SparkContext$;
 import org.apache.spark.TaskContext;
 import org.apache.spark.scheduler.MapStatus;
 import org.apache.spark.scheduler.MapStatus$;
+import org.apache.spark.scheduler.TaskScheduler;
+import org.apache.spark.scheduler.TaskSchedulerImpl;
 import org.apache.spark.serializer.Serializer;
 import org.apache.spark.storage.BlockManagerId;
 import org.apache.spark.util.collection.ExternalSorter;
@@ -18,7 +22,7 @@ import scala.math.Ordering;
 
 /**
  * What differs between the Spark lines one jar serves, resolved once: the map status and the external sorter
- * (4.1 added a parameter to each) and row checksums (4.1+). {@link SparkVersion} is to be asked first: on a
+ * (4.1 added a parameter to each) and row checksums (4.1+); and the one thing asked of Spark's scheduler. {@link SparkVersion} is to be asked first: on a
  * Spark line it refuses, this class may not even load.
  */
 final class Compat {
@@ -73,6 +77,13 @@ final class Compat {
             }
         }
         return null;
+    }
+
+    /** No task that starts from now on has a lower id; 0 if that cannot be known. */
+    static long nextTaskId() {
+        Option<SparkContext> context = SparkContext$.MODULE$.getActive();
+        TaskScheduler scheduler = context.isEmpty() ? null : context.get().taskScheduler();
+        return scheduler instanceof TaskSchedulerImpl ? ((TaskSchedulerImpl) scheduler).nextTaskId().get() : 0;
     }
 
     static MapStatus mapStatus(BlockManagerId location, long[] sizes, long attempt, long checksum) {

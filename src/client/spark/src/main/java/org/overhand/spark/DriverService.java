@@ -183,11 +183,27 @@ final class DriverService {
         return sparkConf.get("spark.app.id", sparkConf.get("spark.app.name", "spark"));
     }
 
-    /** Drops what exists now of a shuffle; it may be written again. */
-    synchronized void drop(int shuffleId) {
-        if (client != null) {
-            client.unregisterShuffle(shuffleId);
+    /**
+     * Drops a shuffle's data, but nothing that tasks write which start from now on: it may be written again.
+     *
+     * @param timeoutMs how long to wait for the workers' answers; 0: not at all
+     */
+    void drop(int shuffleId, int timeoutMs) {
+        NativeClient held = holdClient();
+        if (held == null) {
+            return;
         }
+        try {
+            if (!held.unregisterShuffle(shuffleId, Compat.nextTaskId(), timeoutMs)) {
+                LOG.info("Shuffle {}: not every worker has dropped its data yet", shuffleId);
+            }
+        } finally {
+            held.drop();
+        }
+    }
+
+    private synchronized NativeClient holdClient() {
+        return client == null ? null : client.holdAgain();
     }
 
     synchronized void stop() {

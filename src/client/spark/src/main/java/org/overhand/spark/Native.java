@@ -130,7 +130,8 @@ final class Native {
     static native int shuffleRegister(long client, int shuffleId, int nMaps, int nPartitions, int replicas,
             byte[][] out);
 
-    static native void shuffleUnregister(long client, int shuffleId);
+    /** Drops what attempts below {@code attemptsBelow} wrote; waits at most so long for the workers' answers. */
+    static native int shuffleUnregister(long client, int shuffleId, long attemptsBelow, int timeoutMs);
 
     // ---- writer
 

@@ -57,6 +57,14 @@ final class NativeClient {
         return out[0];
     }
 
+    /** One more hold of a client that is held: pair with {@link #drop}. */
+    NativeClient holdAgain() {
+        synchronized (CLIENTS) {
+            holds++;
+            return this;
+        }
+    }
+
     /** Ends what {@link #hold} began. */
     void drop() {
         synchronized (CLIENTS) {
@@ -122,8 +130,9 @@ final class NativeClient {
         return out[0];
     }
 
-    void unregisterShuffle(int shuffleId) {
-        Native.shuffleUnregister(handle, shuffleId);
+    /** Whether all workers have answered in time; not asked for with 0. */
+    boolean unregisterShuffle(int shuffleId, long attemptsBelow, int timeoutMs) {
+        return Native.shuffleUnregister(handle, shuffleId, attemptsBelow, timeoutMs) == 0;
     }
 
     void check(int rc, String what) throws IOException {

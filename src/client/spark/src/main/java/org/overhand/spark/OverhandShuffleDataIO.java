@@ -28,7 +28,7 @@ public final class OverhandShuffleDataIO extends LocalDiskShuffleDataIO {
         public void removeShuffle(int shuffleId, boolean blocking) {
             OverhandShuffleManager manager = manager();
             if (manager != null) {
-                manager.dropShuffle(shuffleId);
+                manager.removeShuffle(shuffleId, blocking);
             }
             super.removeShuffle(shuffleId, blocking);
         }

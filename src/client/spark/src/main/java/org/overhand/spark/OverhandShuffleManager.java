@@ -1,6 +1,8 @@
 package org.overhand.spark;
 
 import java.io.IOException;
+import java.util.Map;
+import java.util.concurrent.ConcurrentHashMap;
 import org.apache.spark.ShuffleDependency;
 import org.apache.spark.SparkConf;
 import org.apache.spark.TaskContext;
@@ -19,7 +21,12 @@ import org.apache.spark.shuffle.sort.SortShuffleManager;
  * who serves it.
  */
 public class OverhandShuffleManager extends SortShuffleManager {
+    /** How long a caller who wants to wait for a deletion does. */
+    private static final int BLOCKING_MS = 3000;
+
     private final DriverService driver; // null on executors
+    /** By shuffle: how many removals Spark has yet to pass on to {@link #unregisterShuffle}. */
+    private final Map<Integer, Integer> echoes = new ConcurrentHashMap<>();
 
     /**
      * Made by Spark on the driver and on every executor.
@@ -71,17 +78,33 @@ public class OverhandShuffleManager extends SortShuffleManager {
                 startPartition, endPartition, context, metrics);
     }
 
+    /**
+     * Called by Spark, in its own time, after each {@link #removeShuffle}: then it must delete nothing, because
+     * the shuffle may be written again already. Otherwise it deletes.
+     */
     @Override
     public boolean unregisterShuffle(int shuffleId) {
-        dropShuffle(shuffleId);
+        if (driver != null && !takeEcho(shuffleId)) {
+            driver.drop(shuffleId, 0);
+        }
         return super.unregisterShuffle(shuffleId);
     }
 
-    /** On the driver: deletes a shuffle's data at the workers. Repeats are harmless. */
-    void dropShuffle(int shuffleId) {
+    /** On the driver: deletes a shuffle's data at the workers, and expects Spark's call of the above. */
+    void removeShuffle(int shuffleId, boolean blocking) {
         if (driver != null) {
-            driver.drop(shuffleId);
+            echoes.merge(shuffleId, 1, Integer::sum);
+            driver.drop(shuffleId, blocking ? BLOCKING_MS : 0);
         }
+    }
+
+    private boolean takeEcho(int shuffleId) {
+        boolean[] taken = new boolean[1];
+        echoes.computeIfPresent(shuffleId, (id, n) -> {
+            taken[0] = true;
+            return n == 1 ? null : n - 1;
+        });
+        return taken[0];
     }
 
     /** On the driver: whether shuffles of this application go to the service. */
