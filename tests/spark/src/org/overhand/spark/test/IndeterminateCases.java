@@ -65,7 +65,7 @@ final class IndeterminateCases {
         MapPartitionsFunction<Long, Long> shift = records -> {
             long attempt = TaskContext.get().taskAttemptId();
             List<Long> shifted = new ArrayList<>();
-            records.forEachRemaining(id -> shifted.add(id * 1000 + (id + attempt) % 6));
+            records.forEachRemaining(id -> shifted.add(id * 1000 + (id + attempt) % 600));
             return shifted.iterator();
         };
         return ids(spark).mapPartitions(shift, Encoders.LONG()).toDF("salted")
