@@ -6,6 +6,7 @@ import java.util.Iterator;
 final class Hooked<T> implements Iterator<T> {
     /** A place behind all records. */
     static final long END = Long.MAX_VALUE;
+    static final long NEVER = -1;
 
     private final Iterator<T> records;
     private final long at;

@@ -202,7 +202,7 @@ final class StageRetryCases {
 
     /** The barrier stage ran, a reader finds its output lost, and both run again. */
     private static String lostBelowBarrier(SparkSession spark) {
-        JavaPairRDD<Integer, Integer> behind = together(shuffled(spark, 2).values(), Long.MAX_VALUE - 1)
+        JavaPairRDD<Integer, Integer> behind = together(shuffled(spark, 2).values(), Hooked.NEVER)
                 .mapToPair(i -> new Tuple2<>(i % 100, i)).partitionBy(new HashPartitioner(5));
         return RddCases.text(behind.mapPartitionsToPair(records -> new Hooked<>(records, MIDDLE, () -> {
             if (TaskContext.getPartitionId() == 2) {
