@@ -24,6 +24,9 @@ final class ThriftCases {
     private static final int N_CLIENTS = 3;
     private static final long LIMIT_NS = TimeUnit.SECONDS.toNanos(120);
 
+    /** The same for all servers of this JVM: Hive keeps the first one's. */
+    private static int port;
+
     private ThriftCases() {
     }
 
@@ -34,13 +37,15 @@ final class ThriftCases {
     }
 
     private static String serve(SparkSession spark) throws Exception {
-        int port = Daemons.freePort();
+        if (port == 0) {
+            port = Daemons.freePort();
+        }
         spark.conf().set("hive.server2.thrift.port", String.valueOf(port));
         spark.conf().set("hive.server2.thrift.bind.host", "127.0.0.1");
         HiveThriftServer2 server = start(spark);
         ExecutorService clients = Executors.newFixedThreadPool(N_CLIENTS);
         try {
-            awaitListening(port);
+            awaitListening();
             List<Future<String>> answers = new ArrayList<>();
             for (int i = 0; i < N_CLIENTS; i++) {
                 answers.add(clients.submit(() -> client("jdbc:hive2://127.0.0.1:" + port + "/default")));
@@ -67,7 +72,7 @@ final class ThriftCases {
     }
 
     /** The server returns before it listens. */
-    private static void awaitListening(int port) throws Exception {
+    private static void awaitListening() throws Exception {
         long begin = System.nanoTime();
         while (true) {
             try (Socket socket = new Socket("127.0.0.1", port)) {
