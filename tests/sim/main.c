@@ -2,10 +2,9 @@
  *
  *   overhand_sim [--seeds A-B | --seed S | --hours N] [--verbose]
  *
- * Seeds run in child processes, some in each: so that one which crashes, hangs or leaks is named
- * and the others go on. The seeds that once found a bug run first. Of every so many seeds one is
- * run twice, and both runs must be equal. Exits with 1 when a seed failed, with 2 for bad
- * arguments. */
+ * Each seed runs in a process of its own: so that one which crashes, hangs or leaks is named and
+ * the others go on. The seeds that once found a bug run first. Of every so many seeds one is run
+ * twice, and both runs must be equal. Exits with 1 when a seed failed, with 2 for bad arguments. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,7 +20,7 @@
 
 enum {
     SEEDS = 500,
-    SEEDS_PER_CHILD = 20,
+
     TWICE_ONE_IN = 25,
     SEED_SECONDS_MAX = 100,
     FAILED_MAX = 20
@@ -35,11 +34,16 @@ static const struct {
     {0, NULL},
 };
 
-/* What children tell their parent. */
+/* What a child tells its parent. */
 struct shared {
-    uint64_t seed; /* the one that runs */
-    uint64_t n_seeds, n_twice;
-    struct world_counts sum;
+    uint64_t hash;
+    struct world_counts counts;
+};
+
+/* Of all seeds that ran. */
+struct sum {
+    uint64_t n_seeds, n_twice, n_failed;
+    struct world_counts counts;
 };
 
 struct options {
@@ -60,8 +64,6 @@ static void counts_add(struct world_counts *sum, const struct world_counts *coun
     sum->virtual_ms += counts->virtual_ms;
 }
 
-/* ---- the child ---- */
-
 /* A hang ends the child: it may use so much of a processor, however busy the machine is. */
 static void limit_seconds(unsigned seconds)
 {
@@ -71,85 +73,78 @@ static void limit_seconds(unsigned seconds)
     ASSERT(rc == 0);
 }
 
-static void run_seed(struct shared *shared, uint64_t seed, bool verbose)
-{
-    struct world_counts counts;
-
-    shared->seed = seed;
-    limit_seconds(SEED_SECONDS_MAX);
-    uint64_t hash = world_run(seed, verbose, &counts);
-    counts_add(&shared->sum, &counts);
-    shared->n_seeds++;
-    if (seed % TWICE_ONE_IN != 0)
-        return;
-    if (world_run(seed, false, &counts) != hash) {
-        printf("---- seed %" PRIu64 " failed ----\ntwo runs of it differ\n", seed);
-        fflush(stdout);
-        _exit(SIM_EXIT_FAILED);
-    }
-    shared->n_twice++;
-}
-
-/* ---- the parent ---- */
-
-/* Run a child over the seeds [first, last]. Returns: the seed to go on with. */
-static uint64_t run_child(struct shared *shared, uint64_t first, uint64_t last, bool verbose,
-                          unsigned *n_failed)
+/* Run a seed in a process of its own: what the code counts for a whole process begins at 0, as in a
+ * replay. Returns: false when it failed, which has been told. */
+static bool run_seed(struct shared *shared, uint64_t seed, bool verbose)
 {
     int status;
-    pid_t pid;
 
     fflush(stdout);
-    shared->seed = first;
-    pid = fork();
+    pid_t pid = fork();
     if (pid < 0) {
         perror("overhand_sim: fork");
         exit(1);
     }
     if (pid == 0) {
-        for (uint64_t seed = first; seed <= last; seed++)
-            run_seed(shared, seed, verbose);
-        exit(0);
+        limit_seconds(SEED_SECONDS_MAX);
+        shared->hash = world_run(seed, verbose, &shared->counts);
+        exit(0); /* leaks are looked for */
     }
     if (waitpid(pid, &status, 0) != pid) {
         perror("overhand_sim: waitpid");
         exit(1);
     }
     if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
-        return last + 1;
-    ++*n_failed;
+        return true;
     if (WIFSIGNALED(status) || WEXITSTATUS(status) != SIM_EXIT_FAILED)
         printf("---- seed %" PRIu64 " failed: the process ended with %s %d ----\n"
                "replay: ./dev sim --seed %" PRIu64 " --verbose\n",
-               shared->seed, WIFSIGNALED(status) ? "signal" : "status",
-               WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status), shared->seed);
-    return shared->seed + 1;
+               seed, WIFSIGNALED(status) ? "signal" : "status",
+               WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status), seed);
+    return false;
 }
 
-static void run_range(struct shared *shared, const struct options *options, uint64_t first,
-                      uint64_t last, unsigned *n_failed)
+/* The same again, with the same events. */
+static bool run_seed_again(struct shared *shared, uint64_t seed)
+{
+    uint64_t hash = shared->hash;
+
+    if (!run_seed(shared, seed, false))
+        return false;
+    if (shared->hash != hash)
+        printf("---- seed %" PRIu64 " failed ----\ntwo runs of it differ\n", seed);
+    return shared->hash == hash;
+}
+
+static void run_seeds(struct sum *sum, struct shared *shared, const struct options *options)
 {
     time_t end = time(NULL) + (time_t)(options->hours * 3600);
 
-    while (first <= last && *n_failed < FAILED_MAX) {
-        uint64_t to = last - first < SEEDS_PER_CHILD ? last : first + SEEDS_PER_CHILD - 1;
-
-        if (options->hours > 0 && time(NULL) >= end)
+    for (uint64_t seed = options->first; seed <= options->last; seed++) {
+        if (sum->n_failed == FAILED_MAX || (options->hours > 0 && time(NULL) >= end))
             return;
-        first = run_child(shared, first, to, options->verbose, n_failed);
+        bool right = run_seed(shared, seed, options->verbose);
+        if (right)
+            counts_add(&sum->counts, &shared->counts);
+        if (right && seed % TWICE_ONE_IN == 0) {
+            right = run_seed_again(shared, seed);
+            sum->n_twice++;
+        }
+        sum->n_seeds++;
+        sum->n_failed += !right;
     }
 }
 
-static void print_sum(const struct shared *shared, unsigned n_failed)
+static void print_sum(const struct sum *sum)
 {
-    const struct world_counts *sum = &shared->sum;
+    const struct world_counts *counts = &sum->counts;
 
-    printf("%" PRIu64 " seeds, %" PRIu64 " of them twice, %u failed: %" PRIu64 " faults, %" PRIu64
-           " map attempts (%" PRIu64 " failed), %" PRIu64 " reads (%" PRIu64 " failed), %" PRIu64
-           " records checked, %" PRIu64 " turns, %.1f virtual hours\n",
-           shared->n_seeds, shared->n_twice, n_failed, sum->n_strikes, sum->n_attempts,
-           sum->n_attempts_failed, sum->n_reads, sum->n_reads_failed, sum->n_records, sum->n_turns,
-           (double)sum->virtual_ms / 3600000);
+    printf("%" PRIu64 " seeds, %" PRIu64 " of them twice, %" PRIu64 " failed: %" PRIu64
+           " faults, %" PRIu64 " map attempts (%" PRIu64 " failed), %" PRIu64 " reads (%" PRIu64
+           " failed), %" PRIu64 " records checked, %" PRIu64 " turns, %.1f virtual hours\n",
+           sum->n_seeds, sum->n_twice, sum->n_failed, counts->n_strikes, counts->n_attempts,
+           counts->n_attempts_failed, counts->n_reads, counts->n_reads_failed, counts->n_records,
+           counts->n_turns, (double)counts->virtual_ms / 3600000);
 }
 
 /* ---- arguments ---- */
@@ -171,8 +166,9 @@ static bool parse_option(struct options *options, const char *name, const char *
     char *end;
 
     if (strcmp(name, "--seed") == 0) {
-        options->one = true;
-        return parse_number(value, "", &options->first, &rest);
+        options->one = parse_number(value, "", &options->first, &rest);
+        options->last = options->first;
+        return options->one;
     }
     if (strcmp(name, "--seeds") == 0)
         return parse_number(value, "-", &options->first, &rest) && *rest == '-' &&
@@ -203,7 +199,7 @@ static bool parse(struct options *options, int argc, char **argv)
 int main(int argc, char **argv)
 {
     struct options options;
-    unsigned n_failed = 0;
+    struct sum sum = {0};
     struct shared *shared =
         mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
@@ -212,13 +208,12 @@ int main(int argc, char **argv)
         return 2;
     }
     ASSERT(shared != MAP_FAILED);
-    if (options.one) {
-        run_range(shared, &options, options.first, options.first, &n_failed);
-    } else {
-        for (size_t i = 0; found[i].bug != NULL; i++)
-            run_range(shared, &options, found[i].seed, found[i].seed, &n_failed);
-        run_range(shared, &options, options.first, options.last, &n_failed);
+    for (size_t i = 0; found[i].bug != NULL && !options.one; i++) {
+        struct options one = {.first = found[i].seed, .last = found[i].seed};
+
+        run_seeds(&sum, shared, &one);
     }
-    print_sum(shared, n_failed);
-    return n_failed > 0 ? 1 : 0;
+    run_seeds(&sum, shared, &options);
+    print_sum(&sum);
+    return sum.n_failed > 0 ? 1 : 0;
 }

@@ -141,7 +141,8 @@ static void app_open(struct sim_app *app)
         return;
     }
     sim_report_note(&world->report, "%s", overhand_client_error(app->driver));
-    if (!sim_faults_acted(&world->faults, ~0u, world_ago_ns(world, OPEN_EXCUSE_MS)))
+    if (!sim_faults_acted(&world->faults, ~0u, world_ago_ns(world, OPEN_EXCUSE_MS)) &&
+        !sim_faults_acted(&world->faults, FAULT_LASTING, 0))
         sim_report_fail(&world->report, "no fault excuses it");
     app->next_ns = world->loop.now_ns + RETRY_MS * 1000000ull;
 }

@@ -33,6 +33,9 @@ enum fault_class {
 #define FAULT_ANY_WAY                                                                              \
     (FAULT_BIT(FAULT_AWAY) | FAULT_BIT(FAULT_NET) | FAULT_BIT(FAULT_TIME) | FAULT_BIT(FAULT_MASTER))
 
+/* Directories that failed or hung stay out of service until their process ends. */
+#define FAULT_LASTING (FAULT_BIT(FAULT_WRITE) | FAULT_BIT(FAULT_SLOW))
+
 struct sim_faults {
     struct world *world;
     struct rng rng;

@@ -14,13 +14,12 @@
 enum {
     MAP_EXCUSES = FAULT_BIT(FAULT_LOSS) | FAULT_BIT(FAULT_AWAY) | FAULT_BIT(FAULT_NET) |
                   FAULT_BIT(FAULT_SPACE) | FAULT_BIT(FAULT_TIME) | FAULT_BIT(FAULT_LEASE),
-    MAP_LASTING_EXCUSES = FAULT_BIT(FAULT_WRITE) |
-                          FAULT_BIT(FAULT_SLOW), /* directories left service */
     /* what was acked is gone: a moment ago; unnoticed for a while; or at any time */
     MAP_SUDDEN = FAULT_BIT(FAULT_LOSS),
     MAP_HIDDEN = FAULT_BIT(FAULT_NET),
     MAP_DAMAGES = FAULT_BIT(FAULT_FLIP) | FAULT_BIT(FAULT_LEASE),
     MAP_SUDDEN_MS = 1000,
+    MAP_LEASE_MS = 120000,
     MAP_EXCUSE_MS = 30000, /* what struck so long before may still be felt */
 };
 
@@ -101,12 +100,19 @@ void sim_map_kill(struct sim_map *map)
 
 /* ---- ends ---- */
 
+/* The moment so long before the attempt began. */
+static uint64_t map_since_ns(const struct sim_map *map, uint64_t ms)
+{
+    return map->started_ns > ms * 1000000 ? map->started_ns - ms * 1000000 : 0;
+}
+
 static bool map_may_fail_with(const struct sim_map *map, int status)
 {
     switch (status) {
-    case OVERHAND_E_UNKNOWN_APP:
+    case OVERHAND_E_UNKNOWN_APP: /* until the driver renews */
         return sim_faults_acted(&map_world(map)->faults,
-                                FAULT_BIT(FAULT_TIME) | FAULT_BIT(FAULT_LEASE), map->started_ns);
+                                FAULT_BIT(FAULT_TIME) | FAULT_BIT(FAULT_LEASE),
+                                map_since_ns(map, MAP_LEASE_MS));
     case OVERHAND_E_CONNECT:
     case OVERHAND_E_DISCONNECTED:
     case OVERHAND_E_TIMEOUT:
@@ -127,7 +133,6 @@ static bool map_may_fail_with(const struct sim_map *map, int status)
 static void map_fail(struct sim_map *map, int status)
 {
     struct world *world = map_world(map);
-    uint64_t age_ms = (world->loop.now_ns - map->started_ns) / 1000000;
 
     sim_report_note(&world->report, "attempt %llu fails: %s", (unsigned long long)map->attempt,
                     overhand_writer_error(map->writer));
@@ -136,9 +141,8 @@ static void map_fail(struct sim_map *map, int status)
                         overhand_error_name(status));
     if (world->victim != NULL)
         sim_report_fail(&world->report, "the other copies should have kept it going");
-    if (!sim_faults_acted(&world->faults, MAP_EXCUSES,
-                          world_ago_ns(world, age_ms + MAP_EXCUSE_MS)) &&
-        !sim_faults_acted(&world->faults, MAP_LASTING_EXCUSES, 0))
+    if (!sim_faults_acted(&world->faults, MAP_EXCUSES, map_since_ns(map, MAP_EXCUSE_MS)) &&
+        !sim_faults_acted(&world->faults, FAULT_LASTING, 0))
         sim_report_fail(&world->report, "no fault excuses it");
     world->counts.n_attempts_failed++;
     sim_shuffle_on_map_failed(map->shuffle, map);

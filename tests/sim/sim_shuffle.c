@@ -145,7 +145,8 @@ static void shuffle_register(struct sim_shuffle *shuffle)
         return;
     }
     sim_report_note(&world->report, "%s", overhand_client_error(shuffle->app->driver));
-    if (!sim_faults_acted(&world->faults, ~0u, world_ago_ns(world, REGISTER_EXCUSE_MS)))
+    if (!sim_faults_acted(&world->faults, ~0u, world_ago_ns(world, REGISTER_EXCUSE_MS)) &&
+        !sim_faults_acted(&world->faults, FAULT_LASTING, 0))
         sim_report_fail(&world->report, "no fault excuses it");
     shuffle->next_ns = shuffle_later_ns(shuffle, RETRY_MS_MAX);
 }

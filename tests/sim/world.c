@@ -76,8 +76,9 @@ static void world_make_net(struct world *world)
 
     world->net = sim_net_new(&world->loop, rng_next(rng));
     sim_net_set_latency(world->net, min_ms, min_ms + (uint32_t)rng_below(rng, far ? 200 : 5));
-    sim_net_set_segment(world->net, 100 + rng_below(rng, 64 << rng_below(rng, 11)));
-    sim_net_set_buffer(world->net, (far ? 65536 : 4096) << rng_below(rng, 4));
+    sim_net_set_segment(world->net,
+                        world->heavy ? 65536 : 200 + rng_below(rng, 64 << rng_below(rng, 11)));
+    sim_net_set_buffer(world->net, (far || world->heavy ? 65536 : 4096) << rng_below(rng, 4));
 }
 
 static void world_tell(struct world *world)
