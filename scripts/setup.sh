@@ -153,14 +153,16 @@ setup_spark_versions() {
     cache_unlock
 }
 
-# The jars of Spark's own tests for one version, in spark-tests-VERSION.
+# The jars of Spark's own tests for one version, in spark-tests-VERSION. Those of SQL open resources as files, so
+# they are unpacked, too.
 setup_spark_tests() {
     local version=$1 dir=$OVERHAND_CACHE/spark-tests-$1
-    [ ! -d "$dir" ] || return 0
+    [ ! -d "$dir/unpacked" ] || return 0
     say "fetching the tests of Spark $version"
-    rm -rf "$dir.new"
+    rm -rf "$dir" "$dir.new"
     run_maven tests/spark-suites "-P${version%.*}" "-Dspark.version=$version" \
         "-DoutputDirectory=$dir.new" "$MAVEN_COPY"
+    python3 -m zipfile -e "$dir.new"/spark-sql_*-tests.jar "$dir.new/unpacked"
     mv "$dir.new" "$dir"
 }
 

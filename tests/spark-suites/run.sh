@@ -41,7 +41,7 @@ shift
 source tests/spark/cluster.sh
 open_spark "$version"
 tests=${OVERHAND_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/overhand}/spark-tests-$version
-[ -d "$tests" ] || {
+[ -d "$tests/unpacked" ] || {
     echo "no tests of Spark $version in $tests" >&2
     exit 2
 }
@@ -138,7 +138,7 @@ spark_options() {
 run_jvm() {
     local out=$1 suite class_path options suites
     shift
-    class_path=$dir/classes:$(printf '%s:' "$tests"/*.jar)$jar
+    class_path=$dir/classes:$tests/unpacked:$(printf '%s:' "$tests"/*.jar)$jar
     mapfile -t options < <(module_options && spark_options)
     mapfile -t suites < <(for suite in "$@"; do suite_arguments "$suite"; done)
     write_log_configuration "$@" >"$out/log4j2.properties"
