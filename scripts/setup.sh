@@ -153,16 +153,18 @@ setup_spark_versions() {
     cache_unlock
 }
 
-# The jars of Spark's own tests for one version, in spark-tests-VERSION. Those of SQL open resources as files, so
-# they are unpacked, too.
+# The jars of Spark's own tests for one version, in spark-tests-VERSION. Tests open resources as files, so they
+# are unpacked, too.
 setup_spark_tests() {
-    local version=$1 dir=$OVERHAND_CACHE/spark-tests-$1
+    local version=$1 dir=$OVERHAND_CACHE/spark-tests-$1 jar
     [ ! -d "$dir/unpacked" ] || return 0
     say "fetching the tests of Spark $version"
     rm -rf "$dir" "$dir.new"
     run_maven tests/spark-suites "-P${version%.*}" "-Dspark.version=$version" \
         "-DoutputDirectory=$dir.new" "$MAVEN_COPY"
-    python3 -m zipfile -e "$dir.new"/spark-sql_*-tests.jar "$dir.new/unpacked"
+    for jar in "$dir.new"/spark-{core,sql}_*-tests.jar; do
+        python3 -m zipfile -e "$jar" "$dir.new/unpacked"
+    done
     mv "$dir.new" "$dir"
 }
 
