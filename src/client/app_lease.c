@@ -1,7 +1,8 @@
 /* The application's lease. Every third of it: LEASE to each worker known (masters may be away
  * meanwhile), and RENEW_APP to a master, whose answer names the holders; new ones get their
- * LEASE at once. After each a worker hears of drops that it has not confirmed. A worker that failed three times in a row has forgotten us by then: it is
- * dropped from the list unless a master names it again.
+ * LEASE at once. After each a worker hears of drops that it has not confirmed. A worker that
+ * failed three times in a row has forgotten us by then: it is dropped from the list unless a
+ * master names it again.
  *
  * Nothing here fails but registering: what cannot be told to a worker expires there. */
 #include "client/app_lease.h"

@@ -22,8 +22,8 @@ import scala.math.Ordering;
 
 /**
  * What differs between the Spark lines one jar serves, resolved once: the map status and the external sorter
- * (4.1 added a parameter to each) and row checksums (4.1+); and the one thing asked of Spark's scheduler. {@link SparkVersion} is to be asked first: on a
- * Spark line it refuses, this class may not even load.
+ * (4.1 added a parameter to each) and row checksums (4.1+); and the one thing asked of Spark's scheduler.
+ * {@link SparkVersion} is to be asked first: on a Spark line it refuses, this class may not even load.
  */
 final class Compat {
     private static final MethodHandle MAP_STATUS;
