@@ -73,10 +73,17 @@ void store_tick_start(struct store *store)
         loop_timer_start(&store->tick, STORE_TICK_MS);
 }
 
+/* Nothing ran here for a while (the process was frozen): what disks have done meanwhile is yet to be
+ * told, so no directory may be judged by the time. */
+static bool store_overslept(const struct store *store)
+{
+    return loop_now_ns(store->loop) - store->tick.due_ns >= STORE_TICK_MS * 1000000ull;
+}
+
 static void store_on_tick(struct loop_timer *timer)
 {
     struct store *store = container_of(timer, struct store, tick);
-    bool again = directory_watch_all(store);
+    bool again = store_overslept(store) || directory_watch_all(store);
 
     again |= directory_check_all(store);
 

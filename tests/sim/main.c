@@ -31,6 +31,7 @@ static const struct {
     uint64_t seed;
     const char *bug;
 } found[] = {
+    {1441, "a process that was frozen for 10 s took its disks for hanging, until the restart"},
     {0, NULL},
 };
 

@@ -171,13 +171,16 @@ static bool map_may_be_gone(const struct sim_map *map)
 {
     const struct world *world = map_world(map);
     const struct sim_shuffle *shuffle = map->shuffle;
+    uint64_t sudden_ns = MAP_SUDDEN_MS * 1000000ull;
+    /* it may have ended at any time since it was stepped before */
+    uint64_t before_ns = map->before_ns > sudden_ns ? map->before_ns - sudden_ns : 0;
 
     for (unsigned i = 0; i < world->n_workers; i++) {
         if (sim_worker_keeps(&world->workers[i]))
             return true;
     }
     return map->epoch != shuffle->epoch || shuffle->dropped_ns >= map->started_ns ||
-           sim_faults_acted(&world->faults, MAP_SUDDEN, world_ago_ns(world, MAP_SUDDEN_MS)) ||
+           sim_faults_acted(&world->faults, MAP_SUDDEN, before_ns) ||
            sim_faults_acted(&world->faults, MAP_HIDDEN, world_ago_ns(world, MAP_EXCUSE_MS)) ||
            sim_faults_acted(&world->faults, MAP_DAMAGES, map->started_ns);
 }
@@ -249,6 +252,8 @@ void sim_map_step(struct sim_map *map)
     struct world *world = map_world(map);
     int rc = 0;
 
+    map->before_ns = map->stepped_ns;
+    map->stepped_ns = world->loop.now_ns;
     if (world->loop.now_ns < map->next_ns)
         return;
     if (!map->finishing)

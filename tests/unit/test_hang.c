@@ -107,6 +107,22 @@ static void test_what_a_hanging_directory_does_not_take_is_written_to_another(vo
     store_fixture_check_all(f, MIB);
 }
 
+static void test_a_process_that_was_frozen_does_not_take_its_disks_for_hanging(void **state)
+{
+    struct store_fixture *f = *state;
+
+    sim_disk_hang(&f->disk.sim, "/sim");
+    push_all(f, 1);
+    pass(f, 10); /* writes are under way */
+    f->disk.sim_loop.now_ns += 3ull * DEADLINE_MS * 1000000;
+    sim_loop_run_ready(&f->disk.sim_loop);
+    sim_disk_unhang(&f->disk.sim, "/sim"); /* told only now */
+    pass(f, 3000);
+    assert_int_equal(directory_status(f, 0), 0);
+    assert_int_equal(directory_status(f, 1), 0);
+    store_fixture_check_all(f, MIB);
+}
+
 static void test_the_memory_of_a_write_that_hangs_is_kept_until_it_ends(void **state)
 {
     struct store_fixture *f = *state;
@@ -265,6 +281,7 @@ int main(void)
 #define TEST_ONE(name) cmocka_unit_test_setup_teardown(name, setup_one, teardown)
 #define TEST_TWO(name) cmocka_unit_test_setup_teardown(name, setup_two, teardown)
         TEST_TWO(test_what_a_hanging_directory_does_not_take_is_written_to_another),
+        TEST_TWO(test_a_process_that_was_frozen_does_not_take_its_disks_for_hanging),
         TEST_TWO(test_the_memory_of_a_write_that_hangs_is_kept_until_it_ends),
         TEST_TWO(test_reads_of_a_hanging_directory_fail_and_others_do_not_wait),
         TEST_TWO(test_a_name_in_a_hanging_directory_blocks_nobody_who_writes_it_again),
