@@ -42,7 +42,7 @@ void sim_net_refuse(struct sim_net *sim, const char *host, bool refuse);
 /* A host's process is gone, or there again: its connections break on both sides at once, what was
  * under way is lost, and nobody reaches it nor it anybody. Its own code may go on, and ends by
  * itself. */
-void sim_net_down(struct sim_net *sim, const char *host, bool down);
+void sim_net_down(struct sim_net *sim, const char *name, bool down);
 /* Break one connection: both ends see OVERHAND_E_DISCONNECTED. */
 void sim_net_reset_stream(struct net_stream *stream);
 

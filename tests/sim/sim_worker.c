@@ -47,6 +47,7 @@ const char *sim_worker_dir(unsigned n)
 {
     static const char *const paths[SIM_DIRS_MAX] = {"/data/0", "/data/1"};
 
+    ASSERT(n < SIM_DIRS_MAX);
     return paths[n];
 }
 

@@ -65,6 +65,7 @@ static void world_make_masters(struct world *world)
         memcpy(address->host, master->host, sizeof master->host);
         address->port = SIM_MASTER_PORT;
     }
+    ASSERT(world->n_masters >= 1 && world->n_masters <= WORLD_MASTERS_MAX);
     world->master_list = lists[world->n_masters - 1];
 }
 

@@ -49,7 +49,7 @@ struct world {
  * all its events. */
 uint64_t world_run(uint64_t seed, bool verbose, struct world_counts *counts);
 /* One turn of the loop; for the clients' step hook. */
-void world_step(void *world);
+void world_step(void *arg);
 /* Applications shall be stepped at that time at the latest. */
 void world_wake_at(struct world *world, uint64_t at_ns);
 /* The moment `ms` ago; 0 when there was none. */
