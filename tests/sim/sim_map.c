@@ -175,13 +175,16 @@ static bool map_may_be_gone(const struct sim_map *map)
     /* it may have ended at any time since it was stepped before */
     uint64_t before_ns = map->before_ns > sudden_ns ? map->before_ns - sudden_ns : 0;
 
+    if (shuffle->replicas == 2) /* of one who only has second copies the writer hears nothing */
+        before_ns = map->started_ns;
     for (unsigned i = 0; i < world->n_workers; i++) {
         if (sim_worker_keeps(&world->workers[i]))
             return true;
     }
     return map->epoch != shuffle->epoch || shuffle->dropped_ns >= map->started_ns ||
-           sim_faults_acted(&world->faults, MAP_SUDDEN, before_ns) ||
-           sim_faults_acted(&world->faults, MAP_HIDDEN, world_ago_ns(world, MAP_EXCUSE_MS)) ||
+           (world->victim == NULL && sim_faults_acted(&world->faults, MAP_SUDDEN, before_ns)) ||
+           (world->victim == NULL &&
+            sim_faults_acted(&world->faults, MAP_HIDDEN, world_ago_ns(world, MAP_EXCUSE_MS))) ||
            sim_faults_acted(&world->faults, MAP_DAMAGES, map->started_ns);
 }
 
