@@ -14,11 +14,9 @@
 enum {
     MAP_EXCUSES = FAULT_BIT(FAULT_LOSS) | FAULT_BIT(FAULT_AWAY) | FAULT_BIT(FAULT_NET) |
                   FAULT_BIT(FAULT_SPACE) | FAULT_BIT(FAULT_TIME) | FAULT_BIT(FAULT_LEASE),
-    /* what was acked is gone: a moment ago; unnoticed for a while; or at any time */
-    MAP_SUDDEN = FAULT_BIT(FAULT_LOSS),
+    /* what was acked is gone: unnoticed for a while; at any time */
     MAP_HIDDEN = FAULT_BIT(FAULT_NET),
     MAP_DAMAGES = FAULT_BIT(FAULT_FLIP) | FAULT_BIT(FAULT_LEASE),
-    MAP_SUDDEN_MS = 1000,
     MAP_LEASE_MS = 120000,
     MAP_EXCUSE_MS = 30000, /* what struck so long before may still be felt */
 };
@@ -165,24 +163,21 @@ static void map_check_bytes(struct sim_map *map)
     }
 }
 
-/* May what was acked be gone already? A kill takes a moment to be noticed, over a link that is cut
- * a while. */
+/* May what was acked be gone already? A writer hears of a worker's end when it has something more
+ * for it; with two copies it hears nothing of who has second ones only. With one victim there is
+ * another copy. */
 static bool map_may_be_gone(const struct sim_map *map)
 {
     const struct world *world = map_world(map);
     const struct sim_shuffle *shuffle = map->shuffle;
-    uint64_t sudden_ns = MAP_SUDDEN_MS * 1000000ull;
-    /* it may have ended at any time since it was stepped before */
-    uint64_t before_ns = map->before_ns > sudden_ns ? map->before_ns - sudden_ns : 0;
 
-    if (shuffle->replicas == 2) /* of one who only has second copies the writer hears nothing */
-        before_ns = map->started_ns;
     for (unsigned i = 0; i < world->n_workers; i++) {
         if (sim_worker_keeps(&world->workers[i]))
             return true;
     }
     return map->epoch != shuffle->epoch || shuffle->dropped_ns >= map->started_ns ||
-           (world->victim == NULL && sim_faults_acted(&world->faults, MAP_SUDDEN, before_ns)) ||
+           (world->victim == NULL &&
+            sim_faults_acted(&world->faults, FAULT_BIT(FAULT_LOSS), map->started_ns)) ||
            (world->victim == NULL &&
             sim_faults_acted(&world->faults, MAP_HIDDEN, world_ago_ns(world, MAP_EXCUSE_MS))) ||
            sim_faults_acted(&world->faults, MAP_DAMAGES, map->started_ns);
@@ -255,8 +250,6 @@ void sim_map_step(struct sim_map *map)
     struct world *world = map_world(map);
     int rc = 0;
 
-    map->before_ns = map->stepped_ns;
-    map->stepped_ns = world->loop.now_ns;
     if (world->loop.now_ns < map->next_ns)
         return;
     if (!map->finishing)

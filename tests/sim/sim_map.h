@@ -12,7 +12,6 @@ struct sim_map {
     uint64_t attempt;
     unsigned generation, epoch;
     uint64_t started_ns, next_ns;
-    uint64_t stepped_ns, before_ns; /* this step, and the one before */
     struct overhand_writer *writer;
     struct oracle_map rows;
     uint8_t *record; /* owned; room for the longest */
