@@ -18,13 +18,13 @@ import scala.Tuple2;
 
 /**
  * Drivers that vanish: what a killed one left stays as long as its lease, disturbs nobody, not even an
- * application of the same name and id, and then disappears.
+ * application of the same name, and then disappears. Whoever wants to see data of a shuffle must hold its RDD: Spark
+ * drops shuffles that nobody can read any more.
  */
 final class DriverSuite {
     private static final int N = 5000;
     private static final long SUM = (long) N * (N - 1) / 2;
     private static final long LIMIT_NS = TimeUnit.SECONDS.toNanos(300);
-    private static final String APP_ID = "same-application";
 
     private final Report report;
 
@@ -38,8 +38,7 @@ final class DriverSuite {
     }
 
     private static JavaSparkContext context(String masters) {
-        return new JavaSparkContext(Conf.overhand("local[2]").set("spark.overhand.masters", masters)
-                .set("spark.app.id", APP_ID));
+        return new JavaSparkContext(Conf.overhand("local[2]").set("spark.overhand.masters", masters));
     }
 
     private static JavaPairRDD<Integer, Integer> shuffled(JavaSparkContext sc) {
@@ -54,12 +53,14 @@ final class DriverSuite {
     /** The other driver: writes a shuffle, says so, and stays until it is killed. */
     static void runVictim(String masters) throws IOException {
         JavaSparkContext sc = context(masters);
-        requireSum(shuffled(sc));
+        JavaPairRDD<Integer, Integer> shuffled = shuffled(sc);
+        requireSum(shuffled);
         System.out.println("victim has written");
         System.out.flush();
         while (System.in.read() != -1) {
             continue;
         }
+        requireSum(shuffled);
         sc.stop(); // whoever started it is gone
     }
 
@@ -87,8 +88,10 @@ final class DriverSuite {
     private void ended() throws Exception {
         try (Daemons daemons = new Daemons(2)) {
             try (JavaSparkContext sc = context(daemons.masters())) {
-                requireSum(shuffled(sc));
+                JavaPairRDD<Integer, Integer> shuffled = shuffled(sc);
+                requireSum(shuffled);
                 awaitApps(daemons, 1);
+                requireSum(shuffled);
             }
             awaitApps(daemons, 0);
         }
