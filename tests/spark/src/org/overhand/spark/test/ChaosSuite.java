@@ -33,7 +33,7 @@ final class ChaosSuite {
     }
 
     static ChaosSuite full(Report report) {
-        return new ChaosSuite(report, java.util.stream.IntStream.rangeClosed(1, 22).toArray(), 15);
+        return new ChaosSuite(report, java.util.stream.IntStream.rangeClosed(1, 22).toArray(), 8);
     }
 
     void run() throws Exception {
