@@ -186,9 +186,13 @@ final class StageRetryCases {
             task.barrier();
             return JavaConverters.asScalaIterator(new Hooked<>(rotated(JavaConverters.asJavaIterator(records)),
                     failAt, () -> {
-                        if (task.partitionId() == 1 && task.stageAttemptNumber() == 0) {
+                        if (task.stageAttemptNumber() > 0) {
+                            return;
+                        }
+                        if (task.partitionId() == 1) {
                             throw new IllegalStateException("this barrier stage fails on purpose");
                         }
+                        task.barrier(); // until it is killed: Spark would count an output that comes behind the failure
                     }));
         };
         return rdd.rdd().barrier().mapPartitions(step, false, ClassTag$.MODULE$.apply(Object.class)).toJavaRDD();
