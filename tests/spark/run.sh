@@ -70,13 +70,20 @@ end_leftovers() {
 }
 trap 'stop_cluster; end_leftovers; rm -rf "$dir"' EXIT
 
-mkdir "$dir/classes"
-"$JAVA_HOME/bin/javac" -nowarn -Xlint:none -proc:none -cp "$SPARK_HOME/jars/*" -d "$dir/classes" \
-    tests/spark/src/org/overhand/spark/test/*.java 2>"$dir/javac.log" || {
-    cat "$dir/javac.log" >&2
-    exit 1
+# The cases, compiled once for each build, Spark line and state of the sources.
+tests_jar=$bin/spark-tests-$version.jar
+compile_tests() {
+    [ ! -f "$tests_jar" ] || [ -n "$(find tests/spark/src -newer "$tests_jar" -print -quit)" ] || return 0
+    mkdir "$dir/classes"
+    "$JAVA_HOME/bin/javac" -nowarn -Xlint:none -proc:none -cp "$SPARK_HOME/jars/*" -d "$dir/classes" \
+        tests/spark/src/org/overhand/spark/test/*.java 2>"$dir/javac.log" || {
+        cat "$dir/javac.log" >&2
+        return 1
+    }
+    "$JAVA_HOME/bin/jar" cf "$dir/tests.jar" -C "$dir/classes" .
+    mv "$dir/tests.jar" "$tests_jar"
 }
-"$JAVA_HOME/bin/jar" cf "$dir/tests.jar" -C "$dir/classes" .
+compile_tests
 
 # Python as Spark's Python sources want it: beside the distribution, and without the sanitizer's runtime.
 PYTHONPATH=$(printf '%s:' "$(dirname "$distribution")"/lib/*.zip)
@@ -106,7 +113,7 @@ show_failure() {
 run_suite() {
     local suite=$1 log=$dir/$1.log rc=0 names program
     IFS=+ read -ra names <<<"$suite"
-    program=(--class org.overhand.spark.test.Main "$dir/tests.jar" "${names[@]}")
+    program=(--class org.overhand.spark.test.Main "$tests_jar" "${names[@]}")
     rm -rf "$dir/cluster" "${work:?}"/*
     start_cluster
     if [ "$suite" = python ]; then
@@ -114,10 +121,10 @@ run_suite() {
     fi
     JAVA_HOME=$java_home timeout --foreground --signal=QUIT --kill-after=5 \
         "$limit_s" "$SPARK_HOME/bin/spark-submit" --master 'local[2,4]' \
-        --driver-memory 1200m --driver-class-path "$jar:$dir/tests.jar$extra_jars" \
+        --driver-memory 1200m --driver-class-path "$jar:$tests_jar$extra_jars" \
         --conf "spark.local.dir=$dir/local" \
         --driver-java-options "-XX:+UseSerialGC -Dderby.system.home=$dir -Doverhand.test.masters=$masters \
--Doverhand.test.workers=$workers -Doverhand.test.jars=$jar:$dir/tests.jar -Doverhand.test.log=$log \
+-Doverhand.test.workers=$workers -Doverhand.test.jars=$jar:$tests_jar -Doverhand.test.log=$log \
 -Doverhand.test.dir=$dir -Doverhand.test.bin=$bin \
 -Doverhand.test.tpch=$(tpch_data_dir "$tpch_scale") -Doverhand.test.rounds=${OVERHAND_ROUNDS:-1}" \
         "${program[@]}" >"$log" 2>&1 || rc=$?
