@@ -13,7 +13,7 @@ enum {
     LIMIT_PARTITIONS = 1 << 24,       /* of one shuffle */
     LIMIT_SHARDS = 256,
     LIMIT_WORKERS = 10000,
-    LIMIT_CONNECTIONS = 4096, /* of one daemon */
+    LIMIT_CONNECTIONS = 65536, /* of one daemon: two per executor and shard */
     LIMIT_APP_ID_BYTES = 255,
     LIMIT_WORKER_ID_BYTES = 64,
     LIMIT_HOST_BYTES = 255,

@@ -56,55 +56,63 @@ static uint64_t member_load(const struct member *member)
 
 /* ---- choosing workers ---- */
 
-static int candidate_compare_zones(const void *a, const void *b)
+static int member_compare_zones(const void *a, const void *b)
 {
-    const struct candidate *left = a, *right = b;
+    const struct member *left = *(struct member *const *)a, *right = *(struct member *const *)b;
 
-    return strcmp(member_worker(left->member)->zone, member_worker(right->member)->zone);
+    return strcmp(member_worker(left)->zone, member_worker(right)->zone);
 }
 
-static int candidate_compare_hosts(const void *a, const void *b)
+static int member_compare_hosts(const void *a, const void *b)
 {
-    const struct candidate *left = a, *right = b;
+    const struct member *left = *(struct member *const *)a, *right = *(struct member *const *)b;
 
-    return strcmp(member_worker(left->member)->host, member_worker(right->member)->host);
+    return strcmp(member_worker(left)->host, member_worker(right)->host);
 }
 
-/* Members are sorted by id; so must candidates be, or equal seeds would choose differently. */
-static int candidate_compare_ids(const void *a, const void *b)
+/* Equal zones and equal hosts get equal numbers. Sorting names takes far longer than all the rest of
+ * an assignment, so it is done only when a worker has come, gone or changed. */
+static void assign_number_names(struct master *master)
 {
-    const struct candidate *left = a, *right = b;
+    unsigned n = master->n_members;
+    struct member **members;
 
-    return strcmp(member_worker(left->member)->id, member_worker(right->member)->id);
+    if (master->numbered)
+        return;
+    members = mem_reallocarray(NULL, n + 1, sizeof(struct member *));
+    for (unsigned i = 0; i < n; i++)
+        members[i] = &master->members[i];
+    qsort(members, n, sizeof(struct member *), member_compare_zones);
+    for (unsigned i = 0; i < n; i++)
+        members[i]->zone = i == 0 ? 0
+                                  : members[i - 1]->zone +
+                                        (member_compare_zones(&members[i - 1], &members[i]) != 0);
+    qsort(members, n, sizeof(struct member *), member_compare_hosts);
+    for (unsigned i = 0; i < n; i++)
+        members[i]->host = i == 0 ? 0
+                                  : members[i - 1]->host +
+                                        (member_compare_hosts(&members[i - 1], &members[i]) != 0);
+    mem_free(members);
+    master->numbered = true;
 }
 
-static void choice_number_names(struct choice *choice)
-{
-    struct candidate *candidates = choice->candidates;
-    unsigned n = choice->n_candidates;
-
-    qsort(candidates, n, sizeof *candidates, candidate_compare_zones);
-    for (unsigned i = 1; i < n; i++)
-        candidates[i].zone = candidates[i - 1].zone +
-                             (candidate_compare_zones(&candidates[i - 1], &candidates[i]) != 0);
-    qsort(candidates, n, sizeof *candidates, candidate_compare_hosts);
-    for (unsigned i = 1; i < n; i++)
-        candidates[i].host = candidates[i - 1].host +
-                             (candidate_compare_hosts(&candidates[i - 1], &candidates[i]) != 0);
-    qsort(candidates, n, sizeof *candidates, candidate_compare_ids);
-}
-
-void assign_choice_init(struct choice *choice, const struct master *master, uint64_t now_ms)
+/* Members are sorted by id, and so are candidates: equal seeds choose alike. */
+void assign_choice_init(struct choice *choice, struct master *master, uint64_t now_ms)
 {
     size_t capacity = (size_t)master->n_members + 1;
 
-    *choice = (struct choice){.candidates = mem_zalloc(capacity * sizeof *choice->candidates),
-                              .zone_uses = mem_zalloc(capacity * sizeof *choice->zone_uses),
-                              .host_uses = mem_zalloc(capacity * sizeof *choice->host_uses)};
-    for (unsigned i = 0; i < master->n_members; i++)
-        if (member_takes_data(master, &master->members[i], now_ms))
-            choice->candidates[choice->n_candidates++].member = &master->members[i];
-    choice_number_names(choice);
+    assign_number_names(master);
+    *choice =
+        (struct choice){.candidates = mem_reallocarray(NULL, capacity, sizeof *choice->candidates),
+                        .zone_uses = mem_zalloc(capacity * sizeof *choice->zone_uses),
+                        .host_uses = mem_zalloc(capacity * sizeof *choice->host_uses)};
+    for (unsigned i = 0; i < master->n_members; i++) {
+        struct member *member = &master->members[i];
+
+        if (member_takes_data(master, member, now_ms))
+            choice->candidates[choice->n_candidates++] =
+                (struct candidate){member, member->zone, member->host};
+    }
 }
 
 void assign_choice_fini(struct choice *choice)
@@ -272,8 +280,8 @@ int assign_layout(struct master *master, uint64_t app_uid,
     return rc;
 }
 
-void assign_explain(const struct master *master, const Overhand__Wire__RegisterShuffle *request,
-                    int code, uint64_t now_ms, char text[LIMIT_TEXT_BYTES])
+void assign_explain(struct master *master, const Overhand__Wire__RegisterShuffle *request, int code,
+                    uint64_t now_ms, char text[LIMIT_TEXT_BYTES])
 {
     struct choice choice;
 

@@ -7,7 +7,7 @@
 /* A worker that takes data now. */
 struct candidate {
     struct member *member;
-    uint32_t zone, host; /* numbers: equal names have equal ones */
+    uint32_t zone, host; /* the member's */
 };
 
 /* Workers being chosen for one shuffle. */
@@ -21,8 +21,9 @@ struct choice {
 
 /* A number for a worker's id that every master computes alike. */
 uint64_t assign_worker_hash(const Overhand__Wire__Worker *worker);
-/* All workers that take data, none taken. Owns: the caller, assign_choice_fini. */
-void assign_choice_init(struct choice *choice, const struct master *master, uint64_t now_ms);
+/* All workers that take data, none taken. Numbers the members' names when they have changed.
+ * Owns: the caller, assign_choice_fini. */
+void assign_choice_init(struct choice *choice, struct master *master, uint64_t now_ms);
 /* Free it. */
 void assign_choice_fini(struct choice *choice);
 /* Take one more; one must be left. */

@@ -170,7 +170,13 @@ int master_on_register(struct master *master, const Overhand__Wire__RegisterWork
                               .software = mem_strdup(message->software),
                               .heard_ms = now_ms,
                               .connected = true};
+    master->numbered = false;
     return 0;
+}
+
+static bool worker_same_place(const Overhand__Wire__Worker *a, const Overhand__Wire__Worker *b)
+{
+    return strcmp(a->zone, b->zone) == 0 && strcmp(a->host, b->host) == 0;
 }
 
 int master_on_heartbeat(struct master *master, Overhand__Wire__Heartbeat *message, uint64_t now_ms,
@@ -193,6 +199,8 @@ int master_on_heartbeat(struct master *master, Overhand__Wire__Heartbeat *messag
         return 0;
     if (member_state(master, member, now_ms) == WORKER_LOST)
         log_info("master", "worker %s is heard again", message->worker->id);
+    if (!worker_same_place(member_worker(member), message->worker))
+        master->numbered = false;
     overhand__wire__heartbeat__free_unpacked(member->last, NULL);
     member->last = heartbeat_copy(message);
     member->heard_ms = now_ms;
@@ -214,13 +222,29 @@ void master_on_disconnected(struct master *master, const char *worker_id, uint64
     master->members[at].connected = false;
 }
 
+/* The application's position, or where it belongs. */
+static unsigned master_find_app(const struct master *master, uint64_t app_uid, bool *found)
+{
+    unsigned low = 0, high = master->n_apps;
+
+    while (low < high) {
+        unsigned middle = low + (high - low) / 2;
+
+        if (master->apps[middle].app_uid < app_uid)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    *found = low < master->n_apps && master->apps[low].app_uid == app_uid;
+    return low;
+}
+
 int master_on_app(struct master *master, uint64_t app_uid, const char *app_id, uint64_t now_ms)
 {
-    unsigned at = 0;
+    bool found;
+    unsigned at = master_find_app(master, app_uid, &found);
 
-    while (at < master->n_apps && master->apps[at].app_uid < app_uid)
-        at++;
-    if (at < master->n_apps && master->apps[at].app_uid == app_uid) {
+    if (found) {
         master->apps[at].renewed_ms = now_ms;
         return 0;
     }
@@ -239,11 +263,10 @@ int master_on_app(struct master *master, uint64_t app_uid, const char *app_id, u
 
 void master_on_app_end(struct master *master, uint64_t app_uid)
 {
-    unsigned at = 0;
+    bool found;
+    unsigned at = master_find_app(master, app_uid, &found);
 
-    while (at < master->n_apps && master->apps[at].app_uid != app_uid)
-        at++;
-    if (at == master->n_apps)
+    if (!found)
         return;
     mem_free(master->apps[at].app_id);
     master->n_apps--;
@@ -260,6 +283,8 @@ void master_forget(struct master *master, uint64_t now_ms)
         else
             member_fini(&master->members[i]);
     }
+    if (kept < master->n_members)
+        master->numbered = false;
     master->n_members = kept;
 
     kept = 0;

@@ -234,6 +234,104 @@ static void test_zones_are_taken_in_turn(void **state)
     }
 }
 
+/* How many of a large shuffle's workers are in a zone. */
+static unsigned fixture_count_zone(struct fixture *f, const char *zone, unsigned *n_workers)
+{
+    Overhand__Wire__Layout layout;
+    unsigned n = 0;
+
+    assert_int_equal(fixture_assign(f, 400, 400, &layout), 0);
+    for (size_t i = 0; i < layout.n_workers; i++)
+        n += strcmp(layout.workers[i]->zone, zone) == 0;
+    *n_workers = (unsigned)layout.n_workers;
+    assign_layout_fini(&layout);
+    return n;
+}
+
+static void test_a_worker_that_comes_back_in_another_zone_counts_there(void **state)
+{
+    struct fixture *f = *state;
+    unsigned n_workers;
+
+    fixture_register_many(f, 40, "ab");
+    fixture_count_zone(f, "a", &n_workers); /* the names are numbered now */
+    for (unsigned i = 0; i < 40; i++) {
+        char id[16];
+        Overhand__Wire__Worker worker;
+
+        snprintf(id, sizeof id, "w%03u", i);
+        worker = worker_named(id, 200 + i);
+        worker.zone = (char *)(i < 20 ? "a" : "b");
+        assert_int_equal(fixture_register(f, worker), 0);
+    }
+    for (int round = 0; round < 50; round++) {
+        unsigned n = fixture_count_zone(f, "a", &n_workers);
+
+        assert_in_range(n, n_workers / 2, (n_workers + 1) / 2);
+    }
+}
+
+static void test_a_worker_that_reports_another_zone_counts_there(void **state)
+{
+    struct fixture *f = *state;
+    unsigned n_workers;
+
+    fixture_register_many(f, 40, "ab");
+    fixture_count_zone(f, "a", &n_workers); /* the names are numbered now */
+    for (unsigned i = 0; i < 20; i++) {
+        char id[16];
+
+        snprintf(id, sizeof id, "w%03u", i); /* its heartbeat says: no zone */
+        fixture_beat(f, id, (struct beat){.incarnation = 100 + i, .sequence = 1});
+    }
+    for (int round = 0; round < 50; round++) {
+        unsigned n = fixture_count_zone(f, "", &n_workers);
+
+        assert_in_range(n, n_workers / 3, n_workers / 3 + 1);
+    }
+}
+
+static void test_zones_are_taken_in_turn_when_others_were_forgotten(void **state)
+{
+    struct fixture *f = *state;
+    unsigned n_workers;
+
+    fixture_register_many(f, 20, "abcdefghijklmnopqrst");
+    f->now_ms += FORGET_MS;
+    for (unsigned i = 0; i < 4; i++) {
+        char id[16];
+        Overhand__Wire__Worker worker;
+
+        snprintf(id, sizeof id, "x%u", i);
+        worker = worker_named(id, 300 + i);
+        worker.zone = (char *)(i < 2 ? "y" : "z");
+        assert_int_equal(fixture_register(f, worker), 0);
+    }
+    assert_int_equal(fixture_count_zone(f, "z", &n_workers), 2);
+    master_forget(&f->master, f->now_ms);
+    assert_int_equal(f->master.n_members, 4);
+    assert_int_equal(fixture_count_zone(f, "z", &n_workers), 2);
+    assert_int_equal(n_workers, 4);
+}
+
+static void test_each_of_many_applications_is_known_once_until_it_ends(void **state)
+{
+    struct fixture *f = *state;
+
+    for (unsigned round = 0; round < 2; round++)
+        for (uint64_t i = 1; i <= 1000; i++)
+            assert_int_equal(master_on_app(&f->master, i * 7919 % 1009, "app", f->now_ms + round),
+                             0);
+    assert_int_equal(f->master.n_apps, 1000);
+    for (unsigned i = 0; i < 1000; i++) {
+        assert_true(i == 0 || f->master.apps[i - 1].app_uid < f->master.apps[i].app_uid);
+        assert_int_equal(f->master.apps[i].renewed_ms, f->now_ms + 1);
+    }
+    for (uint64_t i = 1; i <= 1000; i++)
+        master_on_app_end(&f->master, i * 7919 % 1009);
+    assert_int_equal(f->master.n_apps, 0);
+}
+
 static void test_full_workers_get_less_than_empty_ones(void **state)
 {
     struct fixture *f = *state;
@@ -475,6 +573,10 @@ int main(void)
         TEST(test_small_shuffles_meet_two_workers_and_large_ones_the_fleet),
         TEST(test_slots_name_valid_workers_and_shards_each_once),
         TEST(test_zones_are_taken_in_turn),
+        TEST(test_a_worker_that_comes_back_in_another_zone_counts_there),
+        TEST(test_a_worker_that_reports_another_zone_counts_there),
+        TEST(test_zones_are_taken_in_turn_when_others_were_forgotten),
+        TEST(test_each_of_many_applications_is_known_once_until_it_ends),
         TEST(test_full_workers_get_less_than_empty_ones),
         TEST(test_silent_draining_failed_and_disconnected_workers_get_nothing),
         TEST(test_a_heartbeat_of_an_unknown_incarnation_asks_for_registration),
