@@ -12,6 +12,7 @@
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "core/limits.h"
@@ -180,4 +181,14 @@ char *machine_hostname(void)
         return mem_strdup("localhost");
     name[LIMIT_HOST_BYTES] = '\0';
     return mem_strdup(name);
+}
+
+void machine_raise_file_limit(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit); /* it fails at nothing but what was read just now */
 }

@@ -11,6 +11,9 @@ uint64_t machine_memory_bytes(void);
 /* The host's name. Owns: the caller, mem_free. */
 char *machine_hostname(void);
 
+/* Open as many files and sockets as the administrator allows: the soft limit becomes the hard one. */
+void machine_raise_file_limit(void);
+
 /* The same with /proc and /sys/fs/cgroup looked for below `root` ("" is the machine itself). */
 unsigned machine_cores_at(const char *root, unsigned n_cores);
 uint64_t machine_memory_bytes_at(const char *root);

@@ -5,6 +5,7 @@
  * other lost process. */
 #include "core/mem.h"
 
+#include <malloc.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -79,4 +80,9 @@ char *mem_printf(const char *format, ...)
 void mem_free(void *memory)
 {
     free(memory);
+}
+
+void mem_trim(void)
+{
+    malloc_trim(0);
 }

@@ -20,5 +20,8 @@ char *mem_printf(const char *format, ...)
     __attribute__((format(printf, 1, 2), malloc, returns_nonnull));
 /* Free what the functions above gave. NULL is fine. */
 void mem_free(void *memory);
+/* Give memory that was freed back to the system, as far as whole pages are free. Takes some time for
+ * each page given back: after much was freed, not after each piece. */
+void mem_trim(void);
 
 #endif

@@ -8,6 +8,7 @@
 #include <uv.h>
 
 #include "core/log.h"
+#include "core/machine.h"
 #include "core/mem.h"
 #include "master/master_conf.h"
 #include "master/master_server.h"
@@ -77,6 +78,7 @@ static int daemon_run(const struct master_conf *conf)
     struct net *net;
     int rc = loop_uv_new(&daemon.loop);
 
+    machine_raise_file_limit();
     if (rc != 0) {
         log_error("master", "cannot make an event loop: %s", overhand_strerror(rc));
         return 1;

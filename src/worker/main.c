@@ -17,6 +17,7 @@
 #include <uv.h>
 
 #include "core/log.h"
+#include "core/machine.h"
 #include "core/mem.h"
 #include "core/units.h"
 #include "disk/disk_threads.h"
@@ -297,6 +298,7 @@ static int daemon_set_up(struct daemon *daemon)
     uint64_t n_bad_files = 0;
     int rc;
 
+    machine_raise_file_limit();
     rng_init_system(&daemon->rng);
     rc = identity_open(&daemon->identity, conf->id, conf->disk_directories.items,
                        conf->disk_directories.n_items, &daemon->rng);

@@ -62,7 +62,7 @@ static void store_on_turn(struct loop_task *task)
 
     store_memory_turn(store);
     flush_turn(store);
-    if (store->arena.spare_bytes > 0)
+    if (store->arena.spare_bytes > 0 || store_overhead_fell(store))
         store_tick_start(store);
     store_end_turn(store);
 }
@@ -89,6 +89,8 @@ static void store_on_tick(struct loop_timer *timer)
 
     if (store->tick_allocs == store->arena.n_allocs)
         arena_trim(&store->arena, 0); /* nobody wanted memory for a second */
+    if (store_overhead_fell(store))
+        store_overhead_trim(store);
     store->tick_allocs = store->arena.n_allocs;
     if (again || store->arena.spare_bytes > 0)
         store_tick_start(store);

@@ -20,9 +20,10 @@ enum {
     STARVING = 64,
     CREDIT_MIN_BYTES = 64 << 10,
     CREDIT_MAX_BYTES = 16 << 20,
-    COPY_SHARE = 8,     /* this part of memory only copies may use */
-    OVERHEAD_SHARE = 2, /* of memory.limit: what may describe partitions besides it */
-    CREDIT_SHARE = 16,  /* one connection may ask for this part of what is free */
+    COPY_SHARE = 8,                /* this part of memory only copies may use */
+    OVERHEAD_SHARE = 2,            /* of memory.limit: what may describe partitions besides it */
+    OVERHEAD_TRIM_BYTES = 8 << 20, /* freed, these go back to the system */
+    CREDIT_SHARE = 16,             /* one connection may ask for this part of what is free */
 };
 
 /* In front of each body. */
@@ -239,11 +240,26 @@ bool store_overhead_fits(const struct store *store)
     return store->overhead_bytes <= store->arena.limit_bytes / OVERHEAD_SHARE;
 }
 
+bool store_overhead_fell(const struct store *store)
+{
+    uint64_t fell_bytes = store->overhead_high - store->overhead_bytes;
+
+    return fell_bytes >= OVERHEAD_TRIM_BYTES && fell_bytes >= store->overhead_bytes;
+}
+
+void store_overhead_trim(struct store *store)
+{
+    mem_trim();
+    store->overhead_high = store->overhead_bytes;
+}
+
 void store_overhead(struct store *store, int64_t bytes)
 {
     bool fitted = store_overhead_fits(store);
 
     store->overhead_bytes += (uint64_t)bytes;
+    if (store->overhead_bytes > store->overhead_high)
+        store->overhead_high = store->overhead_bytes;
     if (fitted && !store_overhead_fits(store))
         log_warn("worker/store",
                  "shard %u: describing %u partitions takes %llu MiB besides memory.limit: no new "

@@ -86,6 +86,7 @@ struct store {
     unsigned n_busy;         /* operations that must end before the store can */
     unsigned n_alive;        /* partitions not freed */
     uint64_t overhead_bytes; /* what describes them, outside the arena: store_overhead */
+    uint64_t overhead_high;  /* the most there was since freed memory went back to the system */
 
     enum store_seal_state seal_state;
     struct list seal_files;
@@ -126,6 +127,10 @@ void store_forget_all(struct store *store);
 void store_overhead(struct store *store, int64_t bytes);
 /* Is there room for describing more? */
 bool store_overhead_fits(const struct store *store);
+/* Has so much of it been freed, half at least, that it should go back to the system? */
+bool store_overhead_fell(const struct store *store);
+/* Give it back. */
+void store_overhead_trim(struct store *store);
 /* Bytes that those who wait for memory lack now; 0 when nobody waits. */
 uint64_t store_memory_lacking(const struct store *store);
 /* Give memory to those who wait. */

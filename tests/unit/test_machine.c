@@ -8,6 +8,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include "core/machine.h"
@@ -143,6 +144,19 @@ static void test_this_machine_has_cores_memory_and_a_name(void **state)
     mem_free(name);
 }
 
+static void test_as_many_files_may_be_open_as_the_administrator_allows(void **state)
+{
+    struct rlimit limit, raised;
+
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    limit.rlim_cur = limit.rlim_max / 2;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    machine_raise_file_limit();
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &raised), 0);
+    assert_int_equal(raised.rlim_cur, limit.rlim_max);
+    assert_int_equal(raised.rlim_max, limit.rlim_max);
+}
+
 #define FIXTURE_TEST(test) cmocka_unit_test_setup_teardown(test, fixture_init, fixture_fini)
 
 int main(void)
@@ -154,6 +168,7 @@ int main(void)
         FIXTURE_TEST(test_the_limits_of_version_1_count),
         FIXTURE_TEST(test_a_container_that_does_not_see_its_own_path_finds_its_limit_at_the_top),
         FIXTURE_TEST(test_malformed_files_set_no_limit),
+        cmocka_unit_test(test_as_many_files_may_be_open_as_the_administrator_allows),
         cmocka_unit_test(test_this_machine_has_cores_memory_and_a_name),
     };
 

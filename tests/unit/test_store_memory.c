@@ -10,6 +10,7 @@
 
 #include "core/log.h"
 #include "store_fixture.h"
+#include "worker/store_state.h"
 
 enum { MIB = 1 << 20 };
 
@@ -254,6 +255,24 @@ static void test_what_describes_partitions_is_bounded_and_comes_back(void **stat
     assert_int_equal(store_fixture_push(f, &home, n, 1, 1), 0);
 }
 
+static void test_memory_that_described_partitions_goes_back_to_the_system(void **state)
+{
+    struct store_fixture *f = *state;
+    struct block_home home = {1, 1, 0};
+    uint64_t attempt = 0;
+
+    while (store_fixture_stats(f).overhead_bytes < 8 * MIB)
+        store_fixture_must_push(f, &home, ++attempt, 1000, 1);
+    assert_true(f->store->overhead_high >= 8 * MIB);
+    assert_false(store_overhead_fell(f->store));
+    store_unregister(f->store, 1, 1, 0);
+    store_fixture_forget(store_fixture_model(f, &home));
+    assert_true(store_overhead_fell(f->store));
+    sim_loop_advance_ms(&f->disk.sim_loop, 2000);
+    assert_false(store_overhead_fell(f->store));
+    assert_int_equal(f->store->overhead_high, store_fixture_stats(f).overhead_bytes);
+}
+
 static void test_what_is_forwarded_leaves_half_of_memory_to_copies(void **state)
 {
     struct store_fixture *f = *state;
@@ -303,6 +322,7 @@ int main(void)
         TEST(test_who_waits_is_called_when_appends_begin_to_be_refused),
         TEST(test_credit_shrinks_as_memory_fills_the_heaviest_first),
         TEST(test_idle_memory_goes_back_to_the_system),
+        TEST(test_memory_that_described_partitions_goes_back_to_the_system),
         TEST(test_what_is_forwarded_leaves_half_of_memory_to_copies),
         TEST(test_copies_come_before_all_who_wait),
         TEST(test_a_body_freed_after_its_application_was_dropped_is_accounted),
