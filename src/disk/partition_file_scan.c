@@ -17,7 +17,10 @@
 #include "core/mem.h"
 #include "disk/disk_posix.h"
 
-enum { SCAN_WINDOW_BYTES = 1 << 20 }; /* blocks are read in pieces of about this size */
+enum {
+    SCAN_WINDOW_BYTES = 1 << 20, /* blocks are read in pieces of about this size */
+    SCAN_WHOLE_BYTES = 64 << 10, /* a file up to this size is read at once */
+};
 
 struct scanner {
     const struct partition_file_source *source;
@@ -295,6 +298,7 @@ struct disk_source {
     struct disk *disk;
     struct disk_dir *dir;
     const char *name;
+    uint8_t *whole; /* owned: what a small file holds; NULL: not read */
 };
 
 static int disk_source_read(const struct partition_file_source *source, void *buffer, size_t len,
@@ -303,7 +307,24 @@ static int disk_source_read(const struct partition_file_source *source, void *bu
     struct disk_source *file = container_of(source, struct disk_source, source);
     uint64_t file_bytes;
 
+    if (file->whole != NULL) {
+        memcpy(buffer, file->whole + offset, len);
+        return 0;
+    }
     return disk_peek(file->disk, file->dir, file->name, buffer, len, offset, &file_bytes);
+}
+
+/* Each peek opens the file, which takes longer than reading all of a small one. */
+static int disk_source_read_whole(struct disk_source *file)
+{
+    uint64_t file_bytes = file->source.file_bytes;
+    int rc;
+
+    if (file_bytes == 0 || file_bytes > SCAN_WHOLE_BYTES)
+        return 0;
+    file->whole = mem_alloc(file_bytes);
+    rc = disk_peek(file->disk, file->dir, file->name, file->whole, file_bytes, 0, &file_bytes);
+    return rc == 0 || rc == OVERHAND_E_NOT_FOUND ? rc : OVERHAND_E_IO;
 }
 
 int partition_file_scan_disk(struct disk *disk, struct disk_dir *dir, const char *name,
@@ -316,5 +337,9 @@ int partition_file_scan_disk(struct disk *disk, struct disk_dir *dir, const char
     int rc = disk_peek(disk, dir, name, NULL, 0, 0, &file.source.file_bytes);
     if (rc != 0)
         return rc == OVERHAND_E_NOT_FOUND ? rc : OVERHAND_E_IO;
-    return partition_file_scan_source(&file.source, name, verify_blocks, scan);
+    rc = disk_source_read_whole(&file);
+    if (rc == 0)
+        rc = partition_file_scan_source(&file.source, name, verify_blocks, scan);
+    mem_free(file.whole);
+    return rc;
 }
