@@ -316,8 +316,8 @@ static void bench_print(const struct bench *bench)
     print_phase("read", &bench->read, n_blocks);
     print_phase("drop", &bench->drop, n_blocks);
     printf("\"worker_before\":%" PRIu64 ",\"worker_open\":%" PRIu64 ",\"worker_written\":%" PRIu64
-           ",\"worker_peak\":%" PRIu64 ",\"worker_dropped\":%" PRIu64
-           ",\"client_peak\":%" PRIu64 ",\"sockets\":%u}\n",
+           ",\"worker_peak\":%" PRIu64 ",\"worker_dropped\":%" PRIu64 ",\"client_peak\":%" PRIu64
+           ",\"sockets\":%u}\n",
            bench->resident_before, bench->resident_open, bench->resident_written, bench->peak,
            bench->resident_dropped, measure_own_peak(), bench->n_sockets);
 }
@@ -335,15 +335,15 @@ static void usage(void)
 static void settings_parse(struct settings *settings, int argc, char **argv)
 {
     static const struct option options[] = {
-        {"masters", required_argument, NULL, 'M'},    {"pids", required_argument, NULL, 'w'},
-        {"maps", required_argument, NULL, 'm'},       {"partitions", required_argument, NULL, 'n'},
-        {"record", required_argument, NULL, 'b'},     {"range", required_argument, NULL, 'r'},
-        {"threads", required_argument, NULL, 't'},    {"apps", required_argument, NULL, 'a'},
-        {"repeat", required_argument, NULL, 'R'},     {"memory", required_argument, NULL, 'y'},
-        {"pause", no_argument, NULL, 'p'},            {NULL, 0, NULL, 0}};
+        {"masters", required_argument, NULL, 'M'}, {"pids", required_argument, NULL, 'w'},
+        {"maps", required_argument, NULL, 'm'},    {"partitions", required_argument, NULL, 'n'},
+        {"record", required_argument, NULL, 'b'},  {"range", required_argument, NULL, 'r'},
+        {"threads", required_argument, NULL, 't'}, {"apps", required_argument, NULL, 'a'},
+        {"repeat", required_argument, NULL, 'R'},  {"memory", required_argument, NULL, 'y'},
+        {"pause", no_argument, NULL, 'p'},         {NULL, 0, NULL, 0}};
     uint32_t *const numbers[256] = {
-        ['m'] = &settings->n_maps,  ['n'] = &settings->n_partitions, ['b'] = &settings->record_bytes,
-        ['r'] = &settings->range,   ['t'] = &settings->n_threads,    ['a'] = &settings->n_apps,
+        ['m'] = &settings->n_maps, ['n'] = &settings->n_partitions, ['b'] = &settings->record_bytes,
+        ['r'] = &settings->range,  ['t'] = &settings->n_threads,    ['a'] = &settings->n_apps,
         ['R'] = &settings->repeat};
     int c;
 

@@ -101,8 +101,7 @@ static void executor_connect(const struct settings *settings, struct executor *e
     Overhand__Wire__HelloReply *reply;
 
     executor->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (executor->fd < 0 ||
-        connect(executor->fd, (struct sockaddr *)&address, sizeof address) != 0)
+    if (executor->fd < 0 || connect(executor->fd, (struct sockaddr *)&address, sizeof address) != 0)
         measure_die("connect");
     hello.min_version = hello.max_version = FRAME_VERSION;
     hello.role = role;
@@ -137,8 +136,8 @@ static void executor_push(const struct settings *settings, const struct executor
     push.lengths = &length;
     block_seal(block, &header, &home);
     request_send(executor->fd, FRAME_PUSH, &push.base, block, settings->block_bytes);
-    protobuf_c_message_free_unpacked(
-        reply_read(executor->fd, &overhand__wire__status__descriptor), NULL);
+    protobuf_c_message_free_unpacked(reply_read(executor->fd, &overhand__wire__status__descriptor),
+                                     NULL);
 }
 
 static void app_delete(const struct settings *settings)
@@ -156,12 +155,10 @@ static void app_delete(const struct settings *settings)
 
 static void settings_parse(struct settings *settings, int argc, char **argv)
 {
-    static const struct option options[] = {{"port", required_argument, NULL, 'p'},
-                                            {"pids", required_argument, NULL, 'w'},
-                                            {"connections", required_argument, NULL, 'n'},
-                                            {"shards", required_argument, NULL, 's'},
-                                            {"block", required_argument, NULL, 'k'},
-                                            {NULL, 0, NULL, 0}};
+    static const struct option options[] = {
+        {"port", required_argument, NULL, 'p'},        {"pids", required_argument, NULL, 'w'},
+        {"connections", required_argument, NULL, 'n'}, {"shards", required_argument, NULL, 's'},
+        {"block", required_argument, NULL, 'k'},       {NULL, 0, NULL, 0}};
     int c;
 
     *settings = (struct settings){.n_connections = 1000, .n_shards = 1, .block_bytes = 16 << 10};

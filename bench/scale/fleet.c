@@ -177,12 +177,12 @@ static double fleet_balance(const struct fleet *fleet)
 static void settings_parse(struct settings *settings, int argc, char **argv)
 {
     static const struct option options[] = {
-        {"workers", required_argument, NULL, 'w'},  {"held", required_argument, NULL, 'h'},
-        {"rounds", required_argument, NULL, 'r'},   {"shuffles", required_argument, NULL, 's'},
-        {"maps", required_argument, NULL, 'm'},     {"partitions", required_argument, NULL, 'n'},
-        {"between", required_argument, NULL, 'b'},  {NULL, 0, NULL, 0}};
+        {"workers", required_argument, NULL, 'w'}, {"held", required_argument, NULL, 'h'},
+        {"rounds", required_argument, NULL, 'r'},  {"shuffles", required_argument, NULL, 's'},
+        {"maps", required_argument, NULL, 'm'},    {"partitions", required_argument, NULL, 'n'},
+        {"between", required_argument, NULL, 'b'}, {NULL, 0, NULL, 0}};
     uint32_t *const numbers[256] = {
-        ['w'] = &settings->n_workers, ['h'] = &settings->n_held,       ['r'] = &settings->n_rounds,
+        ['w'] = &settings->n_workers,  ['h'] = &settings->n_held, ['r'] = &settings->n_rounds,
         ['s'] = &settings->n_shuffles, ['m'] = &settings->n_maps, ['n'] = &settings->n_partitions,
         ['b'] = &settings->between};
     int c;
@@ -196,8 +196,9 @@ static void settings_parse(struct settings *settings, int argc, char **argv)
                                   .between = 100};
     while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
         if (c == '?') {
-            fprintf(stderr, "usage: overhand-bench-scale-fleet [--workers N] [--held N] [--rounds N] "
-                            "[--shuffles N] [--maps N] [--partitions N] [--between N]\n");
+            fprintf(stderr,
+                    "usage: overhand-bench-scale-fleet [--workers N] [--held N] [--rounds N] "
+                    "[--shuffles N] [--maps N] [--partitions N] [--between N]\n");
             exit(2);
         }
         *numbers[c] = (uint32_t)strtoul(optarg, NULL, 10);
