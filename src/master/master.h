@@ -50,7 +50,7 @@ struct master {
     uint64_t started_ms;
     struct member *members; /* sorted by worker id */
     unsigned n_members, members_capacity;
-    bool numbered; /* the members' zones and hosts */
+    bool numbered;          /* the members' zones and hosts */
     struct known_app *apps; /* sorted by app_uid */
     unsigned n_apps, apps_capacity;
 };
@@ -105,8 +105,8 @@ MUST_CHECK int assign_layout(struct master *master, uint64_t app_uid,
                              const Overhand__Wire__RegisterShuffle *request, uint64_t now_ms,
                              Overhand__Wire__Layout *layout);
 /* Why assign_layout gave `code` for this request just now: what is there, what is missing. */
-void assign_explain(struct master *master, const Overhand__Wire__RegisterShuffle *request,
-                    int code, uint64_t now_ms, char text[LIMIT_TEXT_BYTES]);
+void assign_explain(struct master *master, const Overhand__Wire__RegisterShuffle *request, int code,
+                    uint64_t now_ms, char text[LIMIT_TEXT_BYTES]);
 /* Free a layout's arrays. */
 void assign_layout_fini(Overhand__Wire__Layout *layout);
 
