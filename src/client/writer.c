@@ -109,6 +109,17 @@ static bool writer_batch_full(const struct overhand_writer *writer, uint32_t par
     return bytes >= WRITER_BATCH_BYTES || (bytes > 0 && bytes + need > WRITER_BATCH_MAX_BYTES);
 }
 
+/* How large the partition's next block should be. A small partition touches no more memory than it
+ * needs: its chain doubles with each block. One that has filled a batch will fill another. */
+static size_t writer_block_wish(const struct overhand_writer *writer, uint32_t partition)
+{
+    const struct writer_partition *state = &writer->partitions[partition];
+
+    if (state->next_sequence > 0)
+        return SIZE_MAX;
+    return state->last == NULL ? 0 : (size_t)state->full_bytes + state->last->size;
+}
+
 int overhand_writer_extend(struct overhand_writer *writer, uint32_t partition, size_t need,
                            uint32_t timeout_ms)
 {
@@ -124,7 +135,8 @@ int overhand_writer_extend(struct overhand_writer *writer, uint32_t partition, s
         bool full = writer_batch_full(writer, partition, need);
 
         if (!full || writer_hand_over(writer, partition, false)) {
-            struct arena_block *block = writer_arena_take(&writer->arena, need);
+            struct arena_block *block =
+                writer_arena_take(&writer->arena, need, writer_block_wish(writer, partition));
 
             if (block != NULL) {
                 writer_chain(writer, partition, block);

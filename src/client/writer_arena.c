@@ -71,11 +71,11 @@ static bool arena_admit(struct writer_arena *arena, size_t size)
 }
 
 /* A new block. The end of a slab that is too small for one stays unused. */
-static struct arena_block *arena_cut(struct writer_arena *arena)
+static struct arena_block *arena_cut(struct writer_arena *arena, size_t block_bytes)
 {
     struct arena_slab *slab = arena->slabs;
 
-    if (slab == NULL || slab->size - slab->cut < arena->block_bytes) {
+    if (slab == NULL || slab->size - slab->cut < block_bytes) {
         size_t size = slab == NULL ? ARENA_SLAB_MIN_BYTES : slab->size * 2;
 
         if (size > ARENA_SLAB_MAX_BYTES)
@@ -85,16 +85,34 @@ static struct arena_block *arena_cut(struct writer_arena *arena)
         arena->slabs = slab;
     }
     struct arena_block *block = (struct arena_block *)(void *)(slab->data + slab->cut);
-    slab->cut += arena->block_bytes;
+    slab->cut += block_bytes;
     return block;
 }
 
-/* The list with the largest free blocks that have room for `need` bytes and are not larger than
- * what would be cut. NULL: none. */
-static struct arena_block **arena_find_free(struct writer_arena *arena, size_t need)
+/* A block's size: as wished, with room for `need`, and no more than blocks may have now. */
+static size_t arena_block_bytes(const struct writer_arena *arena, size_t need, size_t wish_bytes)
 {
-    for (size_t size = arena->block_bytes;
+    size_t bytes = ARENA_BLOCK_MIN_BYTES;
+
+    while (bytes < arena->block_bytes &&
+           (bytes < wish_bytes || bytes - sizeof(struct arena_block) < need))
+        bytes *= 2;
+    return bytes;
+}
+
+/* The list with free blocks that have room for `need` bytes: the largest up to block_bytes, else the
+ * smallest that may still be cut, so that nothing is cut while something fits. NULL: none. */
+static struct arena_block **arena_find_free(struct writer_arena *arena, size_t need,
+                                            size_t block_bytes)
+{
+    for (size_t size = block_bytes;
          size >= ARENA_BLOCK_MIN_BYTES && size - sizeof(struct arena_block) >= need; size /= 2) {
+        struct arena_block **list = arena_free_list(arena, size);
+
+        if (*list != NULL)
+            return list;
+    }
+    for (size_t size = block_bytes * 2; size <= arena->block_bytes; size *= 2) {
         struct arena_block **list = arena_free_list(arena, size);
 
         if (*list != NULL)
@@ -114,19 +132,21 @@ struct arena_block *writer_arena_take_chunk(struct writer_arena *arena, size_t n
     return chunk;
 }
 
-struct arena_block *writer_arena_take(struct writer_arena *arena, size_t need)
+struct arena_block *writer_arena_take(struct writer_arena *arena, size_t need, size_t wish_bytes)
 {
     if (need > arena->block_bytes - sizeof(struct arena_block))
         return writer_arena_take_chunk(arena, need);
-    struct arena_block **list = arena_find_free(arena, need), *block;
-    size_t size = list != NULL ? (*list)->size : arena->block_bytes;
+    size_t size = arena_block_bytes(arena, need, wish_bytes);
+    struct arena_block **list = arena_find_free(arena, need, size), *block;
+    if (list != NULL)
+        size = (*list)->size;
     if (!arena_admit(arena, size))
         return NULL;
     if (list != NULL) {
         block = *list;
         *list = block->next;
     } else {
-        block = arena_cut(arena);
+        block = arena_cut(arena, size);
     }
     *block = (struct arena_block){.size = (uint32_t)size};
     return block;

@@ -52,10 +52,12 @@ __typeof__(writer_arena_take_chunk) __real_writer_arena_take_chunk, __wrap_write
 __typeof__(budget_take) __real_budget_take, __wrap_budget_take;
 __typeof__(window_take) __real_window_take, __wrap_window_take;
 
-struct arena_block *__wrap_writer_arena_take(struct writer_arena *arena, size_t need)
+struct arena_block *__wrap_writer_arena_take(struct writer_arena *arena, size_t need,
+                                             size_t wish_bytes)
 {
-    return pool_refuses(POOL_ARENA, arena->used_bytes) ? NULL
-                                                       : __real_writer_arena_take(arena, need);
+    return pool_refuses(POOL_ARENA, arena->used_bytes)
+               ? NULL
+               : __real_writer_arena_take(arena, need, wish_bytes);
 }
 
 struct arena_block *__wrap_writer_arena_take_chunk(struct writer_arena *arena, size_t need)
