@@ -132,7 +132,7 @@ def bench_partitions_restart(bench):
 def bench_partitions(bench):
     bench_partitions_once(bench, "partitions in memory", {"memory.limit": "4GiB"})
     bench_partitions_once(bench, "partitions short of memory",
-                          {"memory.limit": "1500MiB", "memory.flush_at": "5%"})
+                          {"memory.limit": "1500MiB", "memory.flush_at": "1%"})
     bench_partitions_restart(bench)
     rows = [row for row in bench.rows if row.get("section", "").startswith("partitions")]
     data = RECORD_BYTES + BLOCK_HEADER_BYTES
