@@ -14,8 +14,11 @@ struct codec {
     ZSTD_CCtx *zstd_out;
     ZSTD_DCtx *zstd_in;
     struct cipher *cipher;
-    uint8_t *scratch;
-    size_t scratch_bytes;
+    struct rows *rows;
+    struct codec_memory {
+        uint8_t *data;
+        size_t size;
+    } scratch, output;
 };
 
 /* A scratch above this is not kept for the next block: one huge record must not stay for ever. */
@@ -33,18 +36,37 @@ void codec_free(struct codec *codec)
     ZSTD_freeCCtx(codec->zstd_out);
     ZSTD_freeDCtx(codec->zstd_in);
     cipher_free(codec->cipher);
-    mem_free(codec->scratch);
+    rows_free(codec->rows);
+    mem_free(codec->scratch.data);
+    mem_free(codec->output.data);
     mem_free(codec);
+}
+
+static uint8_t *codec_memory_get(struct codec_memory *memory, size_t len)
+{
+    if (len > memory->size || memory->size > CODEC_SCRATCH_KEEP_BYTES) {
+        mem_free(memory->data);
+        memory->data = mem_alloc(len);
+        memory->size = len;
+    }
+    return memory->data;
 }
 
 uint8_t *codec_scratch(struct codec *codec, size_t len)
 {
-    if (len > codec->scratch_bytes || codec->scratch_bytes > CODEC_SCRATCH_KEEP_BYTES) {
-        mem_free(codec->scratch);
-        codec->scratch = mem_alloc(len);
-        codec->scratch_bytes = len;
-    }
-    return codec->scratch;
+    return codec_memory_get(&codec->scratch, len);
+}
+
+uint8_t *codec_output(struct codec *codec, size_t len)
+{
+    return codec_memory_get(&codec->output, len);
+}
+
+struct rows *codec_rows(struct codec *codec)
+{
+    if (codec->rows == NULL)
+        codec->rows = rows_new();
+    return codec->rows;
 }
 
 struct cipher *codec_cipher(struct codec *codec)

@@ -1,4 +1,4 @@
-/* Compression of one block, and what encrypts it. A context belongs to one thread. */
+/* Compression of one block, what tells its rows as columns, and what encrypts it. A context belongs to one thread. */
 #ifndef CLIENT_CODEC_H
 #define CLIENT_CODEC_H
 
@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "client/cipher.h"
+#include "client/rows.h"
 #include "core/err.h"
 
 struct codec; /* one thread's compression state and scratch memory */
@@ -16,6 +17,10 @@ struct codec *codec_new(void);
 void codec_free(struct codec *codec);
 /* At least `len` bytes of the context's own memory, until the next call of this function. */
 uint8_t *codec_scratch(struct codec *codec, size_t len);
+/* As codec_scratch, and apart from it: where something is written that was read from there. */
+uint8_t *codec_output(struct codec *codec, size_t len);
+/* What this thread tells rows as columns with, and back. */
+struct rows *codec_rows(struct codec *codec);
 /* What this thread encrypts with. */
 struct cipher *codec_cipher(struct codec *codec);
 /* Compress into at most `capacity` bytes. Returns the stored length, 0 when it does not fit (or

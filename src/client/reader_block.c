@@ -1,6 +1,6 @@
 /* Blocks on their way to the caller. On the loop: a segment's blocks become items; what nobody
  * expects or was seen is dropped at once; jobs are started while decompressed memory lasts. On a
- * compression thread: verify, decrypt, decompress. On the loop again: accept once, make ready.
+ * compression thread: verify, decrypt, decompress, make rows of columns. On the loop again: accept once, make ready.
  *
  * A block that fails its checksum or its authentication, or does not decompress to what its
  * header says, marks its source as damaged: reader.c decides whether to read again. A block that
@@ -9,6 +9,7 @@
 #include <inttypes.h>
 
 #include "client/reader.h"
+#include "core/bytes.h"
 #include "core/mem.h"
 
 static void item_run(struct work_job *job, struct codec *codec);
@@ -128,6 +129,25 @@ static int item_decrypt(struct reader_item *item, struct codec *codec,
     return cipher_open(codec_cipher(codec), key, header, home, stored, clear);
 }
 
+/* The raw bytes of a payload in the clear. Returns: 0, OVERHAND_E_PROTOCOL, OVERHAND_E_NO_MEMORY. */
+static int item_unpack(const struct reader_item *item, struct codec *codec, const uint8_t *payload,
+                       size_t len)
+{
+    const struct block_header *header = &item->header;
+
+    if (header->layout == BLOCK_LAYOUT_PLAIN)
+        return codec_decompress(codec, header->codec, payload, len, item->raw, header->raw_length);
+    size_t image_len = bytes_get_u32(payload);
+    if (image_len > header->raw_length)
+        return OVERHAND_E_PROTOCOL;
+    uint8_t *image = codec_output(codec, image_len);
+    int rc = codec_decompress(codec, header->codec, payload + BLOCK_IMAGE_LENGTH_BYTES,
+                              len - BLOCK_IMAGE_LENGTH_BYTES, image, image_len);
+    return rc != 0
+               ? rc
+               : rows_decode(codec_rows(codec), image, image_len, item->raw, header->raw_length);
+}
+
 static void item_run(struct work_job *job, struct codec *codec)
 {
     struct reader_item *item = container_of(job, struct reader_item, job);
@@ -152,8 +172,7 @@ static void item_run(struct work_job *job, struct codec *codec)
     if (item->status != 0 || header->raw_length == 0)
         return;
     item->raw = mem_alloc(header->raw_length);
-    item->status =
-        codec_decompress(codec, header->codec, payload, len, item->raw, header->raw_length);
+    item->status = item_unpack(item, codec, payload, len);
 }
 
 static void reader_give_raw(struct overhand_reader *reader, uint32_t raw_len)

@@ -7,10 +7,16 @@
 
 #include "core/mem.h"
 
-static bool options_valid(const struct overhand_writer_options *options)
+/* The options as far as the caller knows them. */
+static bool options_read(const struct overhand_writer_options *options,
+                         struct overhand_writer_options *known)
 {
-    return options->size >= sizeof *options && options->layout != NULL &&
-           options->codec >= OVERHAND_CODEC_DEFAULT && options->codec <= OVERHAND_CODEC_ZSTD;
+    *known = (struct overhand_writer_options){0};
+    if (options->size < offsetof(struct overhand_writer_options, n_row_fields))
+        return false;
+    memcpy(known, options, options->size < sizeof *known ? options->size : sizeof *known);
+    return known->layout != NULL && known->codec >= OVERHAND_CODEC_DEFAULT &&
+           known->codec <= OVERHAND_CODEC_ZSTD;
 }
 
 static void writer_init(struct overhand_writer *writer,
@@ -26,6 +32,7 @@ static void writer_init(struct overhand_writer *writer,
     writer->attempt = options->attempt;
     writer->codec = options->codec != OVERHAND_CODEC_DEFAULT ? options->codec : OVERHAND_CODEC_LZ4;
     writer->codec_level = options->codec_level != 0 ? options->codec_level : 1;
+    writer->n_row_fields = options->n_row_fields <= ROWS_FIELDS_MAX ? options->n_row_fields : 0;
     writer_arena_init(&writer->arena, memory_bytes, n);
     writer->slots = mem_zalloc(n * sizeof *writer->slots);
     writer->partitions = mem_zalloc(n * sizeof *writer->partitions);
@@ -42,11 +49,12 @@ int overhand_writer_open(struct overhand_client *client,
                          const struct overhand_writer_options *options,
                          struct overhand_writer **result)
 {
+    struct overhand_writer_options known;
     struct layout layout;
 
-    if (!options_valid(options))
+    if (!options_read(options, &known))
         return client_fail(client, OVERHAND_E_INVALID, "opening a writer: bad options");
-    if (layout_decode(&layout, options->layout, options->layout_len) != 0)
+    if (layout_decode(&layout, known.layout, known.layout_len) != 0)
         return client_fail(client, OVERHAND_E_INVALID, "opening a writer: malformed layout");
     if (layout.app_uid != client->app_uid) {
         layout_fini(&layout);
@@ -56,7 +64,7 @@ int overhand_writer_open(struct overhand_client *client,
     struct overhand_writer *writer = mem_zalloc(sizeof *writer);
     writer->client = client;
     writer->layout = layout;
-    writer_init(writer, options);
+    writer_init(writer, &known);
     *result = writer;
     return 0;
 }

@@ -1,8 +1,8 @@
 /* The writer: one map attempt. Its parts and who owns them:
  *
  *   writer.c        the caller's thread: the public functions, slots and chains
- *   writer_flush.c  the caller's thread: which partitions leave when;
- *                   a compression thread: the chain becomes a sealed block
+ *   writer_flush.c  the caller's thread: which partitions leave when
+ *   writer_block.c  a compression thread: the chain becomes a sealed block
  *   writer_route.c  the loop: which lane a block goes to, and what the readers must know of it
  *   writer_stand_in.c  the loop: who takes what a worker refused
  *   writer_worker.c the loop: which workers are gone, refuse, hold acked blocks
@@ -67,6 +67,7 @@ struct overhand_writer {
     uint64_t attempt;
     enum overhand_codec codec;
     int codec_level;
+    uint32_t n_row_fields; /* 0: records are not known to be rows */
 
     /* the caller's */
     struct writer_arena arena;
@@ -132,6 +133,13 @@ enum writer_need {
 /* Wait for that. Returns: 0 (look again), OVERHAND_E_AGAIN, or what ended the attempt. */
 MUST_CHECK int writer_wait(struct overhand_writer *writer, enum writer_need need,
                            uint64_t deadline_ns);
+
+/* ---- writer_block.c: a compression thread ---- */
+
+/* The largest block that so much data can become. */
+size_t writer_block_bytes_max(const struct overhand_writer *writer, size_t raw_len);
+/* The job of a block: gather, compress, encrypt, seal; gives the arena memory back. */
+void writer_block_run(struct work_job *job, struct codec *codec);
 
 /* ---- writer_route.c: the loop ---- */
 

@@ -1,6 +1,5 @@
-/* From chains to sealed blocks. On the caller's thread: choose partitions, reserve send memory,
- * give the chain to a job. On a compression thread: gather, compress, encrypt, seal, give the
- * arena memory back. Under pressure the fullest partitions leave first, until half of the arena is on
+/* Chains leave. On the caller's thread: choose partitions, reserve send memory, give the chain to a job,
+ * which makes a block of it on a compression thread (writer_block.c). Under pressure the fullest partitions leave first, until half of the arena is on
  * its way; when those worth a batch hold too little, all leave.
  *
  * Send memory or arena memory that is not there is an ordinary answer: the caller waits, or gets
@@ -19,98 +18,6 @@ size_t writer_chain_bytes(const struct overhand_writer *writer, uint32_t partiti
         return 0;
     return state->full_bytes +
            (size_t)(writer->slots[partition].cursor - (uintptr_t)state->last->data);
-}
-
-/* ---- the compression thread ---- */
-
-/* The chain's data in one piece. */
-static const uint8_t *block_gather(const struct writer_block *block, struct codec *codec)
-{
-    if (block->chain == NULL || block->chain->next == NULL)
-        return block->chain != NULL ? block->chain->data : NULL;
-    uint8_t *raw = codec_scratch(codec, block->raw_len), *at = raw;
-    for (const struct arena_block *part = block->chain; part != NULL; part = part->next) {
-        memcpy(at, part->data, part->used);
-        at += part->used;
-    }
-    return raw;
-}
-
-/* Compress into `payload`; what does not shrink is stored as it is. Returns the length. */
-static size_t block_compress(const struct writer_block *block, struct codec *codec,
-                             struct block_header *header, uint8_t *payload)
-{
-    const struct overhand_writer *writer = block->writer;
-    const uint8_t *raw = block_gather(block, codec);
-    size_t room = block->raw_len > 0 ? block->raw_len - 1 : 0;
-    size_t len = codec_compress(codec, writer->codec, writer->codec_level, raw, block->raw_len,
-                                payload, room);
-
-    header->codec = (uint8_t)writer->codec;
-    if (len == 0) {
-        header->codec = OVERHAND_CODEC_NONE;
-        len = block->raw_len;
-        if (len > 0)
-            memcpy(payload, raw, len);
-    }
-    return len;
-}
-
-/* The largest block that so much data can become. */
-static size_t block_bytes_max(const struct overhand_writer *writer, size_t raw_len)
-{
-    return BLOCK_HEADER_BYTES + raw_len + cipher_key_tag_bytes(&writer->client->key);
-}
-
-static void block_pack(struct writer_block *block, struct codec *codec)
-{
-    const struct overhand_writer *writer = block->writer;
-    const struct cipher_key *key = &writer->client->key;
-    uint8_t *data = mem_alloc(block_bytes_max(writer, block->raw_len));
-    uint8_t *payload = data + BLOCK_HEADER_BYTES;
-    struct block_header header = {
-        .attempt = writer->attempt,
-        .map_index = writer->map_index,
-        .sequence = block->sequence,
-        .last = block->last,
-        .encrypted = cipher_key_given(key),
-        .layout = BLOCK_LAYOUT_PLAIN,
-        .raw_length = block->raw_len,
-    };
-    struct block_home home = {
-        .app_uid = writer->layout.app_uid,
-        .shuffle_id = writer->layout.shuffle_id,
-        .partition = block->partition,
-    };
-    size_t stored = block_compress(block, codec, &header, payload) + cipher_key_tag_bytes(key);
-
-    header.stored_length = (uint32_t)stored;
-    if (header.encrypted)
-        cipher_seal(codec_cipher(codec), key, &header, &home, payload);
-    block->len = BLOCK_HEADER_BYTES + stored;
-    block->data = mem_realloc(data, block->len);
-    block_seal(block->data, &header, &home);
-}
-
-static void block_run(struct work_job *job, struct codec *codec)
-{
-    struct writer_block *block = container_of(job, struct writer_block, job);
-    struct overhand_writer *writer = block->writer;
-    struct arena_block *chain = block->chain;
-
-    if (atomic_load_explicit(&writer->status, memory_order_relaxed) == 0)
-        block_pack(block, codec);
-    if (chain == NULL)
-        return;
-    struct arena_block *end = chain;
-    while (end->next != NULL)
-        end = end->next;
-    block->chain = NULL;
-    client_lock(writer->client);
-    end->next = writer->returned;
-    writer->returned = chain;
-    pthread_cond_signal(&writer->cond);
-    client_unlock(writer->client);
 }
 
 /* ---- handing over ---- */
@@ -132,7 +39,7 @@ bool writer_hand_over_chain(struct overhand_writer *writer, uint32_t partition,
 
     client_lock(client);
     bool taken = budget_take(&client->send_budget, &writer->budget_wait,
-                             block_bytes_max(writer, raw_len), &reserved_bytes);
+                             writer_block_bytes_max(writer, raw_len), &reserved_bytes);
     if (taken) {
         writer->n_unacked++;
         writer->n_compressing++;
@@ -143,7 +50,7 @@ bool writer_hand_over_chain(struct overhand_writer *writer, uint32_t partition,
 
     struct writer_block *block = mem_alloc(sizeof *block);
     *block = (struct writer_block){
-        .job = {.run = block_run, .done = writer_on_sealed},
+        .job = {.run = writer_block_run, .done = writer_on_sealed},
         .writer = writer,
         .chain = chain,
         .reserved_bytes = reserved_bytes,

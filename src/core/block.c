@@ -70,6 +70,10 @@ static int block_check_lengths(const struct block_header *header)
         return OVERHAND_E_PROTOCOL;
     if (length == 0 && !header->last)
         return OVERHAND_E_PROTOCOL;
+    if (header->layout == BLOCK_LAYOUT_ROWS)
+        return header->codec != OVERHAND_CODEC_NONE && length > BLOCK_IMAGE_LENGTH_BYTES
+                   ? 0
+                   : OVERHAND_E_PROTOCOL;
     if (header->codec == OVERHAND_CODEC_NONE && length != header->raw_length)
         return OVERHAND_E_PROTOCOL;
     return 0;
@@ -93,7 +97,7 @@ int block_decode(const uint8_t *bytes, struct block_header *header)
         return OVERHAND_E_PROTOCOL; /* a bit that version 1 does not know */
     if (header->codec < OVERHAND_CODEC_NONE || header->codec > OVERHAND_CODEC_ZSTD)
         return OVERHAND_E_PROTOCOL;
-    if (header->layout != BLOCK_LAYOUT_PLAIN)
+    if (header->layout > BLOCK_LAYOUT_ROWS)
         return OVERHAND_E_PROTOCOL;
     return block_check_lengths(header);
 }

@@ -11,6 +11,9 @@
  *   28  u32 checksum        CRC-32C of (app_uid u64, shuffle u32, partition u32), header with
  *                           checksum 0, payload
  *
+ * With layout ROWS the codec is not NONE, and the stored payload is a u32, the length of the image, at
+ * most raw_length, and the compressed image, from which a client makes the raw bytes.
+ *
  * The checksum begins with the identity of the partition, so that a block that strayed into another
  * partition or application does not pass. Lengths: stored is 0 exactly when raw is, and only a LAST
  * block may be empty; with codec NONE both are equal.
@@ -33,7 +36,9 @@ enum {
     BLOCK_TAG_BYTES = 16,
     BLOCK_FLAG_LAST = 1, /* no more blocks of this attempt in this partition; may be empty */
     BLOCK_FLAG_ENCRYPTED = 2,
-    BLOCK_LAYOUT_PLAIN = 0,
+    BLOCK_LAYOUT_PLAIN = 0, /* raw bytes, compressed */
+    BLOCK_LAYOUT_ROWS = 1,  /* u32 length of an image of rows (client/rows.h), the image compressed */
+    BLOCK_IMAGE_LENGTH_BYTES = 4,
 };
 
 /* Where a block belongs; not stored in its header but covered by its checksum. */

@@ -14,6 +14,7 @@
 #include "core/mem.h"
 #include "disk/partition_file.h"
 #include "overhand.pb-c.h"
+#include "row_maker.h"
 
 enum { INPUT_MAX = 64 << 10, HONEST = 4 };
 
@@ -263,6 +264,34 @@ static void seed_codec(void)
     codec_free(codec);
 }
 
+/* Rows of several shapes, and their images. */
+static void seed_rows(void)
+{
+    static const char *const shapes[] = {"ki", "kcrn", "sfb", "wsw", "kisfwnbf"};
+    struct rows *rows = rows_new();
+
+    for (unsigned i = 0; i < 5; i++) {
+        struct made_rows made = row_maker_make(shapes[i], 40, i, i);
+        uint8_t length[] = {made.len & 255, (uint8_t)(made.len >> 8), 0};
+        const uint8_t fields[] = {(uint8_t)(made.n_fields - 1), 0, 0};
+        const uint8_t *image;
+
+        rows_begin(rows, made.n_fields);
+        ASSERT(rows_add(rows, made.data, made.len));
+        size_t len = rows_encode(rows, &image);
+        seed_begin(0);
+        seed_bytes(length, sizeof length);
+        seed_bytes(image, len);
+        seed_end("fuzz_rows");
+        seed_begin(1);
+        seed_bytes(fields, sizeof fields);
+        seed_bytes(made.data, made.len);
+        seed_end("fuzz_rows");
+        mem_free(made.data);
+    }
+    rows_free(rows);
+}
+
 static void seed_block_and_frame(void)
 {
     struct frame hello = {.type = FRAME_HELLO, .header_length = 12, .request_id = 1};
@@ -390,6 +419,7 @@ int main(int argc, char **argv)
     seed_layout();
     seed_partition_file();
     seed_texts();
+    seed_rows();
     printf("%u seeds\n", n_seeds);
     return 0;
 }

@@ -7,7 +7,7 @@ enum { WRITER_N_STATS = 6 };
 
 NATIVE(jint, writerOpen)
 (JNIEnv *env, jclass class, jlong client, jbyteArray layout, jint map_index, jlong attempt,
- jlong memory_bytes, jint codec, jint codec_level, jlongArray out)
+ jlong memory_bytes, jint codec, jint codec_level, jint n_row_fields, jlongArray out)
 {
     struct overhand_writer *writer;
     jbyte *bytes = (*env)->GetByteArrayElements(env, layout, NULL);
@@ -25,6 +25,7 @@ NATIVE(jint, writerOpen)
         .memory_bytes = (uint64_t)memory_bytes,
         .codec = (enum overhand_codec)codec,
         .codec_level = codec_level,
+        .n_row_fields = (uint32_t)n_row_fields,
     };
     rc = overhand_writer_open(jni_pointer(client), &options, &writer);
     (*env)->ReleaseByteArrayElements(env, layout, bytes, JNI_ABORT);

@@ -136,7 +136,7 @@ final class Native {
     // ---- writer
 
     static native int writerOpen(long client, byte[] layout, int mapIndex, long attempt, long memoryBytes,
-            int codec, int codecLevel, long[] out);
+            int codec, int codecLevel, int numFields, long[] out);
 
     /** Address of the slots: {@code {u64 cursor, u64 end}} for each partition. */
     static native long writerSlots(long writer);

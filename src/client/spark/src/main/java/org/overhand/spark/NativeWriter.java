@@ -21,9 +21,9 @@ final class NativeWriter {
     private final long[] stats = new long[N_STATS];
     private long handle;
 
-    /** Takes over the caller's hold on {@code client}. */
-    NativeWriter(NativeClient client, TaskContext context, OverhandShuffleHandle<?, ?, ?> shuffle)
-            throws IOException {
+    /** For rows of so many fields, 0 for any bytes. Takes over the caller's hold on {@code client}. */
+    NativeWriter(NativeClient client, TaskContext context, OverhandShuffleHandle<?, ?, ?> shuffle,
+            int numFields) throws IOException {
         OverhandConf conf = shuffle.conf();
         long[] out = new long[1];
         this.client = client;
@@ -31,7 +31,8 @@ final class NativeWriter {
         this.name = "shuffle " + shuffle.shuffleId() + " map " + context.partitionId() + " attempt "
                 + context.taskAttemptId();
         int rc = Native.writerOpen(client.handle(), shuffle.layout(), context.partitionId(),
-                context.taskAttemptId(), MIN_MEMORY, conf.codec(), conf.codecLevel(), out);
+                context.taskAttemptId(), MIN_MEMORY, conf.codec(), conf.codecLevel(), numFields,
+                out);
         if (rc != 0) {
             OverhandException failure =
                     new OverhandException(rc, "cannot write " + name, Native.clientError(client.handle()));

@@ -23,6 +23,7 @@ public final class OverhandShuffleWriter<K, V> extends ShuffleWriter<K, V> {
     private final ShuffleDependency<K, V, ?> dependency;
     private final TaskContext context;
     private final ShuffleWriteMetricsReporter metrics;
+    private final RowFormat rows; // null if records are not appended as rows
     private final NativeWriter writer;
     private final WriterMemory memory;
     private final Object[] checksums; // null if Spark wants none
@@ -36,7 +37,8 @@ public final class OverhandShuffleWriter<K, V> extends ShuffleWriter<K, V> {
         this.context = context;
         this.metrics = metrics;
         this.checksums = Compat.rowChecksums(dependency);
-        this.writer = new NativeWriter(client, context, handle);
+        this.rows = rowFormat(dependency);
+        this.writer = new NativeWriter(client, context, handle, rows == null ? 0 : rows.numFields());
         this.memory = new WriterMemory(context, writer, handle.conf().writerMemory());
         context.addTaskCompletionListener((TaskCompletionListener) ignored -> close());
     }
@@ -69,11 +71,15 @@ public final class OverhandShuffleWriter<K, V> extends ShuffleWriter<K, V> {
         context.taskMetrics().incPeakExecutionMemory(writer.peakMemory());
     }
 
+    private static RowFormat rowFormat(ShuffleDependency<?, ?, ?> dependency) {
+        return dependency.partitioner() instanceof PartitionIdPassthrough && !dependency.mapSideCombine()
+                ? RowFormat.of(dependency.serializer())
+                : null;
+    }
+
     /** Rows go straight to native memory, relocatable records through a scratch buffer, others as streams. */
     private RecordSink<Object, Object> sink() {
-        RowFormat rows = RowFormat.of(dependency.serializer());
-        if (rows != null && dependency.partitioner() instanceof PartitionIdPassthrough
-                && !dependency.mapSideCombine()) {
+        if (rows != null) {
             return new RowAppender<>(writer, memory, rows);
         }
         SerializerInstance serializer = dependency.serializer().newInstance();
