@@ -182,13 +182,37 @@ static void test_unknown_flags_codecs_and_layouts_are_refused(void **state)
 
     for (int bit = 2; bit < 32; bit++) {
         block_make(block);
-        if (bit >= 8 && bit < 10)
-            continue; /* the codec's own two bits */
+        if ((bit >= 8 && bit < 10) || bit == 16)
+            continue; /* the codec's own two bits; the layout's one */
         bytes_put_u32(block + 16, bytes_get_u32(block + 16) ^ 1u << bit);
         assert_int_equal(block_decode(block, &header), OVERHAND_E_PROTOCOL);
     }
     assert_int_equal(decode_with_lengths(5, 5, OVERHAND_CODEC_DEFAULT), OVERHAND_E_PROTOCOL);
     assert_int_equal(decode_with_lengths(5, 5, 4), OVERHAND_E_PROTOCOL);
+}
+
+static int decode_rows(uint32_t stored, uint32_t raw, uint8_t codec)
+{
+    uint8_t block[BLOCK_HEADER_BYTES + 8] = {0};
+    struct block_header header = {.codec = codec,
+                                  .layout = BLOCK_LAYOUT_ROWS,
+                                  .last = 1,
+                                  .stored_length = stored,
+                                  .raw_length = raw};
+
+    block_seal(block, &header, &home);
+    return block_decode(block, &header);
+}
+
+static void test_a_block_of_rows_has_a_compressed_image(void **state)
+{
+    for (uint8_t codec = OVERHAND_CODEC_LZ4; codec <= OVERHAND_CODEC_ZSTD; codec++) {
+        assert_int_equal(decode_rows(5, 40, codec), 0);
+        assert_int_equal(decode_rows(BLOCK_IMAGE_LENGTH_BYTES, 40, codec), OVERHAND_E_PROTOCOL);
+        assert_int_equal(decode_rows(0, 0, codec), OVERHAND_E_PROTOCOL);
+        assert_int_equal(decode_rows(5, 0, codec), OVERHAND_E_PROTOCOL);
+    }
+    assert_int_equal(decode_rows(8, 8, OVERHAND_CODEC_NONE), OVERHAND_E_PROTOCOL);
 }
 
 static void test_a_walk_visits_each_block_once(void **state)
@@ -241,6 +265,7 @@ int main(void)
         cmocka_unit_test(test_an_encrypted_block_has_a_tag_behind_what_the_rules_are_for),
         cmocka_unit_test(test_lengths_are_held_to_their_limits),
         cmocka_unit_test(test_unknown_flags_codecs_and_layouts_are_refused),
+        cmocka_unit_test(test_a_block_of_rows_has_a_compressed_image),
         cmocka_unit_test(test_a_walk_visits_each_block_once),
         cmocka_unit_test(test_a_torn_walk_says_so_at_every_length),
     };
