@@ -72,21 +72,35 @@ static uint64_t now_ns(void)
 
 /* ---- input ---- */
 
-static void input_add(struct input *input, uint8_t *raw, size_t len)
+static void input_add_batch(struct input *input, const uint8_t *raw, size_t len)
 {
-    size_t rows = 0;
+    struct batch batch = {
+        .raw = mem_alloc(len), .raw_len = len, .stored = mem_alloc(len + len / 8 + 1024)};
 
-    for (size_t at = 0; at < len; rows++)
-        at += 4 + __builtin_bswap32(bytes_get_u32(raw + at));
+    memcpy(batch.raw, raw, len);
     input->batches =
         mem_reallocarray(input->batches, input->n_batches + 1, sizeof *input->batches);
-    input->batches[input->n_batches++] =
-        (struct batch){.raw = raw, .raw_len = len, .stored = mem_alloc(len + len / 8 + 1024)};
-    input->n_rows += rows;
+    input->batches[input->n_batches++] = batch;
     input->raw_len += len;
 }
 
-static void input_read(struct input *input, const char *path)
+/* Add rows as batches of at most rows_max. */
+static void input_add(struct input *input, const uint8_t *raw, size_t len, size_t rows_max)
+{
+    size_t begin = 0, rows = 0;
+
+    for (size_t at = 0; at < len;) {
+        at += 4 + __builtin_bswap32(bytes_get_u32(raw + at));
+        input->n_rows++;
+        if (++rows == rows_max || at == len) {
+            input_add_batch(input, raw + begin, at - begin);
+            begin = at;
+            rows = 0;
+        }
+    }
+}
+
+static void input_read(struct input *input, const char *path, size_t rows_max)
 {
     FILE *file = fopen(path, "rb");
     uint8_t number[4];
@@ -103,10 +117,8 @@ static void input_read(struct input *input, const char *path)
         uint8_t *raw = mem_alloc(len + 1);
         if (fread(raw, 1, len, file) != len)
             die("ends in a batch", path);
-        if (len > 0)
-            input_add(input, raw, len);
-        else
-            mem_free(raw);
+        input_add(input, raw, len, rows_max);
+        mem_free(raw);
     }
     fclose(file);
 }
@@ -142,7 +154,7 @@ static void made_row(uint8_t *row, uint64_t number, uint64_t *state)
     bytes_put_u64(row, nulls);
 }
 
-static void input_make(struct input *input)
+static void input_make(struct input *input, size_t rows_max)
 {
     enum { ROW_BYTES = 8 + 8 * MADE_FIELDS };
     uint64_t state = 42, number = 0;
@@ -155,7 +167,8 @@ static void input_make(struct input *input)
             bytes_put_u32(at, __builtin_bswap32(ROW_BYTES));
             made_row(at + 4, number += 1 + (state >> 60), &state);
         }
-        input_add(input, raw, (size_t)(at - raw));
+        input_add(input, raw, (size_t)(at - raw), rows_max);
+        mem_free(raw);
     }
 }
 
@@ -270,7 +283,7 @@ static void input_run(struct bench *bench, struct input *input, unsigned n_round
 
 static void usage(void)
 {
-    fputs("Usage: overhand-bench-rows [--rounds N] [--only WAY] [FILE.rows ...]\n", stderr);
+    fputs("Usage: overhand-bench-rows [--rounds N] [--only WAY] [--batch-rows N] [FILE.rows ...]\n", stderr);
     exit(2);
 }
 
@@ -287,8 +300,9 @@ static int way_find(const char *name)
 int main(int argc, char **argv)
 {
     static const struct option names[] = {
-        {"rounds", required_argument, NULL, 'r'}, {"only", required_argument, NULL, 'o'}, {0}};
-    unsigned long n_rounds = 5;
+        {"rounds", required_argument, NULL, 'r'}, {"only", required_argument, NULL, 'o'},
+        {"batch-rows", required_argument, NULL, 'b'}, {0}};
+    unsigned long n_rounds = 5, rows_max = SIZE_MAX;
     int only = -1, option;
     struct bench bench = {.codec = codec_new(),
                           .rows = rows_new(),
@@ -301,16 +315,18 @@ int main(int argc, char **argv)
             n_rounds = strtoul(optarg, NULL, 10);
         else if (option == 'o')
             only = way_find(optarg);
+        else if (option == 'b')
+            rows_max = strtoul(optarg, NULL, 10);
         else
             usage();
     }
-    if (n_rounds < 1 || n_rounds > ROUNDS_MAX)
+    if (n_rounds < 1 || n_rounds > ROUNDS_MAX || rows_max < 1)
         usage();
-    input_make(&input);
+    input_make(&input, rows_max);
     input_run(&bench, &input, (unsigned)n_rounds, only);
     input_free(&input);
     for (int i = optind; i < argc; i++) {
-        input_read(&input, argv[i]);
+        input_read(&input, argv[i], rows_max);
         if (input.n_batches > 0)
             input_run(&bench, &input, (unsigned)n_rounds, only);
         input_free(&input);

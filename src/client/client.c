@@ -214,6 +214,7 @@ static int client_init(struct overhand_client *client,
     rng_init(&client->rng, env->seed);
     pthread_mutex_init(&client->mutex, NULL);
     client_cond_init(&client->wake);
+    raw_pool_init(&client->raw_pool);
     budget_init(&client->send_budget,
                 memory_or_default(options->send_memory_bytes, CLIENT_SEND_MEMORY_BYTES));
     window_init(&client->window, env->loop,
@@ -230,6 +231,7 @@ static void client_fini(struct overhand_client *client)
     work_free(client->work);
     driver_fini(&client->driver);
     window_fini(&client->window);
+    raw_pool_fini(&client->raw_pool);
     masters_fini(&client->masters);
     pthread_cond_destroy(&client->wake);
     pthread_mutex_destroy(&client->mutex);

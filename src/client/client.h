@@ -14,6 +14,7 @@
 #include "client/driver.h"
 #include "client/link.h"
 #include "client/masters.h"
+#include "client/raw_pool.h"
 #include "client/window.h"
 #include "client/work.h"
 #include "core/rng.h"
@@ -35,6 +36,7 @@ struct overhand_client {
     uint32_t connect_timeout_ms, progress_timeout_ms, request_timeout_ms;
     struct rng rng; /* the loop's */
     struct work *work;
+    struct raw_pool raw_pool;
 
     pthread_mutex_t mutex; /* guards what the comments of other files call "crossing" */
     pthread_cond_t wake;   /* driver calls and close wait here */

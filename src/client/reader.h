@@ -46,7 +46,7 @@ struct reader_item {
     const uint8_t *block;           /* in the segment */
     struct block_header header;
     uint32_t partition;
-    uint8_t *raw;     /* owned: the batch */
+    uint8_t *raw;     /* the batch, of the client's raw_pool */
     int status;       /* of the job */
     bool key_differs; /* of block and client, one has a key */
     bool unauthentic; /* the checksum is right and the tag is not */

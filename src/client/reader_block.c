@@ -37,7 +37,7 @@ static void item_drop_segment(struct reader_item *item)
 void reader_free_item(struct reader_item *item)
 {
     item_drop_segment(item);
-    mem_free(item->raw);
+    raw_pool_give(&item->reader->client->raw_pool, item->raw);
     mem_free(item);
 }
 
@@ -171,7 +171,7 @@ static void item_run(struct work_job *job, struct codec *codec)
     item->unauthentic = item->status != 0;
     if (item->status != 0 || header->raw_length == 0)
         return;
-    item->raw = mem_alloc(header->raw_length);
+    item->raw = raw_pool_take(&reader->client->raw_pool, header->raw_length);
     item->status = item_unpack(item, codec, payload, len);
 }
 

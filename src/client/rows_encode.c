@@ -8,7 +8,7 @@
 #include "client/rows_column.h"
 
 enum {
-    ROWS_MIN = 32,            /* with fewer rows the columns' heads outweigh what they save */
+    ROWS_MIN = 16,            /* below, the columns' heads and loops cost more than plain LZ4 */
     GATHER_ROWS = 64,         /* taken apart at a time */
     DELTA_SAMPLES = 64,       /* pairs of neighbours that are looked at */
     DICTIONARY_SLOTS = 1024,  /* of the hash table */
