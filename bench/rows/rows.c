@@ -78,8 +78,7 @@ static void input_add_batch(struct input *input, const uint8_t *raw, size_t len)
         .raw = mem_alloc(len), .raw_len = len, .stored = mem_alloc(len + len / 8 + 1024)};
 
     memcpy(batch.raw, raw, len);
-    input->batches =
-        mem_reallocarray(input->batches, input->n_batches + 1, sizeof *input->batches);
+    input->batches = mem_reallocarray(input->batches, input->n_batches + 1, sizeof *input->batches);
     input->batches[input->n_batches++] = batch;
     input->raw_len += len;
 }
@@ -191,7 +190,8 @@ static void batch_encode(struct bench *bench, const struct way *way, struct batc
         len = batch->raw_len;
     }
     uint8_t *to = batch->stored + (batch->told ? 4 : 0);
-    size_t stored = codec_compress(bench->codec, way->codec, 1, image, len, to, len + len / 8 + 512);
+    size_t stored =
+        codec_compress(bench->codec, way->codec, 1, image, len, to, len + len / 8 + 512);
     if (batch->told)
         bytes_put_u32(batch->stored, (uint32_t)len);
     batch->stored_len = stored + (batch->told ? 4 : 0);
@@ -283,7 +283,8 @@ static void input_run(struct bench *bench, struct input *input, unsigned n_round
 
 static void usage(void)
 {
-    fputs("Usage: overhand-bench-rows [--rounds N] [--only WAY] [--batch-rows N] [FILE.rows ...]\n", stderr);
+    fputs("Usage: overhand-bench-rows [--rounds N] [--only WAY] [--batch-rows N] [FILE.rows ...]\n",
+          stderr);
     exit(2);
 }
 
@@ -299,9 +300,10 @@ static int way_find(const char *name)
 
 int main(int argc, char **argv)
 {
-    static const struct option names[] = {
-        {"rounds", required_argument, NULL, 'r'}, {"only", required_argument, NULL, 'o'},
-        {"batch-rows", required_argument, NULL, 'b'}, {0}};
+    static const struct option names[] = {{"rounds", required_argument, NULL, 'r'},
+                                          {"only", required_argument, NULL, 'o'},
+                                          {"batch-rows", required_argument, NULL, 'b'},
+                                          {0}};
     unsigned long n_rounds = 5, rows_max = SIZE_MAX;
     int only = -1, option;
     struct bench bench = {.codec = codec_new(),

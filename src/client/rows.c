@@ -41,8 +41,7 @@ void rows_make_columns(struct rows *rows)
 
     /* not a power of two: the columns would lie on top of each other in the cache */
     rows->stride = (rows->n_rows + 7) / 8 * 8 + ROWS_STRIDE_ODD;
-    rows->columns =
-        rows_memory_get(&rows->memory_columns, n_columns * sizeof(struct rows_column));
+    rows->columns = rows_memory_get(&rows->memory_columns, n_columns * sizeof(struct rows_column));
     rows->values =
         rows_memory_get(&rows->memory_values, n_columns * rows->stride * sizeof(uint64_t));
     ends = rows_memory_get(&rows->memory_ends, n_ends * rows->stride * sizeof *ends);

@@ -39,9 +39,9 @@ struct rows {
     size_t n_words; /* of a row's fixed part */
     size_t n_rows;
     size_t raw_len;
-    size_t stride; /* from one column's values to the next one's */
-    const uint8_t **at; /* encoding: each row's bytes */
-    uint8_t **to;       /* decoding: where each row's bytes go */
+    size_t stride;               /* from one column's values to the next one's */
+    const uint8_t **at;          /* encoding: each row's bytes */
+    uint8_t **to;                /* decoding: where each row's bytes go */
     struct rows_column *columns; /* the words, and the row sizes behind them */
     uint64_t *values;
     uint32_t *ends[3]; /* of each row: where its next variable bytes are, as far as is known */

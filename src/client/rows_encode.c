@@ -8,10 +8,10 @@
 #include "client/rows_column.h"
 
 enum {
-    ROWS_MIN = 16,            /* below, the columns' heads and loops cost more than plain LZ4 */
-    GATHER_ROWS = 64,         /* taken apart at a time */
-    DELTA_SAMPLES = 64,       /* pairs of neighbours that are looked at */
-    DICTIONARY_SLOTS = 1024,  /* of the hash table */
+    ROWS_MIN = 16,           /* below, the columns' heads and loops cost more than plain LZ4 */
+    GATHER_ROWS = 64,        /* taken apart at a time */
+    DELTA_SAMPLES = 64,      /* pairs of neighbours that are looked at */
+    DICTIONARY_SLOTS = 1024, /* of the hash table */
     DICTIONARY_STRING_MAX = 64,
 };
 
@@ -108,8 +108,8 @@ static void word_end(const struct rows *rows, size_t word, unsigned kind, const 
     const uint64_t *slots = rows_values(rows, word);
 
     for (size_t i = 0; i < rows->n_rows; i++)
-        ends[i] = begins[i] + (kind == ROWS_WIDE ? ROWS_WIDE_BYTES
-                                                 : (uint32_t)rows_padded((uint32_t)slots[i]));
+        ends[i] = begins[i] +
+                  (kind == ROWS_WIDE ? ROWS_WIDE_BYTES : (uint32_t)rows_padded((uint32_t)slots[i]));
 }
 
 /* The field before was what this guess says. */
@@ -194,6 +194,16 @@ static uint32_t string_hash(const uint8_t *bytes, size_t size)
     return (uint32_t)(hash >> 54);
 }
 
+/* Both are followed by zeros up to the next word. */
+static bool string_equal(const uint8_t *left, const uint8_t *right, size_t size)
+{
+    uint64_t differ = 0;
+
+    for (size_t i = 0; i < size; i += 8)
+        differ |= bytes_get_u64(left + i) ^ bytes_get_u64(right + i);
+    return differ == 0;
+}
+
 /* The string's number, new if need be; ROWS_ENTRIES_MAX: the dictionary is full. */
 static unsigned dictionary_find(struct dictionary *dictionary, const uint8_t *bytes, size_t size)
 {
@@ -201,7 +211,8 @@ static unsigned dictionary_find(struct dictionary *dictionary, const uint8_t *by
 
     for (; dictionary->slots[slot] != 0; slot = (slot + 1) % DICTIONARY_SLOTS) {
         entry = dictionary->slots[slot] - 1u;
-        if (dictionary->sizes[entry] == size && memcmp(dictionary->entries[entry], bytes, size) == 0)
+        if (dictionary->sizes[entry] == size &&
+            string_equal(dictionary->entries[entry], bytes, size))
             return entry;
     }
     entry = dictionary->n_entries;
@@ -439,8 +450,8 @@ size_t rows_encode(struct rows *rows, const uint8_t **image)
     bytes_put_u32(to + 4, (uint32_t)rows->n_rows);
     bytes_put_u32(to + 8, (uint32_t)(columns - variable));
     size_t n_columns = rows->n_words + (predicted ? 0 : 1);
-    const uint8_t *end =
-        columns >= to + len ? NULL : columns_write(rows, n_columns, columns, to + len);
+    const uint8_t *end = columns >= to + len ? NULL
+                                             : columns_write(rows, n_columns, columns, to + len);
     *image = to;
     return end != NULL ? (size_t)(end - to) : 0;
 }

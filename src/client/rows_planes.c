@@ -6,7 +6,7 @@
 
 enum { PIECE = 128 }; /* values; a multiple of 8 */
 
-#define BYTES_OF(byte) ((byte) * 0x0101010101010101ull)
+#define BYTES_OF(byte) ((byte)*0x0101010101010101ull)
 
 /* The lowest bits of 8 bytes as one byte, and back. */
 static uint8_t bits_gather(uint64_t bytes)

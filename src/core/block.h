@@ -37,7 +37,8 @@ enum {
     BLOCK_FLAG_LAST = 1, /* no more blocks of this attempt in this partition; may be empty */
     BLOCK_FLAG_ENCRYPTED = 2,
     BLOCK_LAYOUT_PLAIN = 0, /* raw bytes, compressed */
-    BLOCK_LAYOUT_ROWS = 1,  /* u32 length of an image of rows (client/rows.h), the image compressed */
+    BLOCK_LAYOUT_ROWS =
+        1, /* u32 length of an image of rows (client/rows.h), the image compressed */
     BLOCK_IMAGE_LENGTH_BYTES = 4,
 };
 

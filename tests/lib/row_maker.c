@@ -98,7 +98,8 @@ static void maker_row(struct maker *maker, const char *fields, unsigned null_in)
     }
 }
 
-struct made_rows row_maker_make(const char *fields, uint32_t n_rows, unsigned null_in, uint64_t seed)
+struct made_rows row_maker_make(const char *fields, uint32_t n_rows, unsigned null_in,
+                                uint64_t seed)
 {
     size_t n_fields = strlen(fields), row_max = 4 + 8 * (n_fields / 64 + 1) + 8 * n_fields;
     struct made_rows made = {.n_fields = (uint32_t)n_fields, .n_rows = n_rows};

@@ -18,7 +18,8 @@ struct made_rows {
 };
 
 /* Make n_rows rows with such fields, of which one in `null_in` is null (0: none). */
-struct made_rows row_maker_make(const char *fields, uint32_t n_rows, unsigned null_in, uint64_t seed);
+struct made_rows row_maker_make(const char *fields, uint32_t n_rows, unsigned null_in,
+                                uint64_t seed);
 /* The bytes of the record at `at`, its size in front included. */
 size_t row_maker_record_bytes(const uint8_t *at);
 

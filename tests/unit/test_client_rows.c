@@ -107,7 +107,8 @@ static void test_rows_are_told_as_columns_and_read_back(void **state)
     mem_free(made.data);
 }
 
-static void written_plain(enum overhand_codec codec, uint32_t n_fields, const struct made_rows *made)
+static void written_plain(enum overhand_codec codec, uint32_t n_fields,
+                          const struct made_rows *made)
 {
     struct client_fixture f;
     struct block_header header;
@@ -185,8 +186,7 @@ static void test_an_image_that_lies_is_never_delivered(void **state)
         if (lie == 0) /* the image is longer than what is made of it */
             bytes_put_u32(data + BLOCK_HEADER_BYTES, header.raw_length + 1);
         else if (lie == 1) /* than it is */
-            bytes_put_u32(data + BLOCK_HEADER_BYTES,
-                          bytes_get_u32(data + BLOCK_HEADER_BYTES) + 1);
+            bytes_put_u32(data + BLOCK_HEADER_BYTES, bytes_get_u32(data + BLOCK_HEADER_BYTES) + 1);
         else
             header.raw_length += 8;
         block_seal(data, &header, &here);

@@ -201,7 +201,8 @@ static void test_scratch_serves_batches_of_any_sizes_in_turn(void **state)
     struct rows *rows = rows_new();
 
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
-        struct made_rows made = row_maker_make(i % 2 == 0 ? "kisfw" : "kirrrrrrrrrr", sizes[i], 9, i);
+        struct made_rows made =
+            row_maker_make(i % 2 == 0 ? "kisfw" : "kirrrrrrrrrr", sizes[i], 9, i);
         const uint8_t *image;
         size_t len = encode(rows, &made, &image);
         uint8_t *raw = mem_alloc(made.len);
@@ -331,11 +332,11 @@ static void test_a_column_that_cannot_be_is_refused(void **state)
     struct fixture *f = *state;
     size_t nulls = 12 + bytes_get_u32(f->image + 8); /* the first column's head */
 
-    assert_byte_refused(f, nulls, 2);       /* null bits are no string */
-    assert_byte_refused(f, nulls, 16);      /* an unknown kind */
-    assert_byte_refused(f, nulls + 1, 64);  /* shift */
-    assert_byte_refused(f, nulls + 2, 65);  /* width */
-    f->image[1] = 0;                        /* not predicted: no variable columns */
+    assert_byte_refused(f, nulls, 2);      /* null bits are no string */
+    assert_byte_refused(f, nulls, 16);     /* an unknown kind */
+    assert_byte_refused(f, nulls + 1, 64); /* shift */
+    assert_byte_refused(f, nulls + 2, 65); /* width */
+    f->image[1] = 0;                       /* not predicted: no variable columns */
     assert_int_equal(decode(f), OVERHAND_E_PROTOCOL);
     f->image[1] = 1;
     assert_int_equal(decode(f), 0);
@@ -373,7 +374,8 @@ int main(void)
         cmocka_unit_test(test_rows_with_strange_variable_parts_come_back),
         cmocka_unit_test(test_random_rows_come_back),
         cmocka_unit_test(test_scratch_serves_batches_of_any_sizes_in_turn),
-        cmocka_unit_test_setup_teardown(test_a_torn_image_is_refused_at_every_length, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_torn_image_is_refused_at_every_length, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(test_another_raw_length_is_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(test_an_image_lying_in_any_byte_stays_in_its_bounds, setup,
                                         teardown),

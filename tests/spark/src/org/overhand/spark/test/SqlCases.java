@@ -25,7 +25,7 @@ final class SqlCases {
                 "named_struct('x', id % 3, 'y', cast(id as string)) as st").createOrReplaceTempView("t");
         spark.range(0, 997, 1, 3).selectExpr("id as k", "concat('key ', id) as name")
                 .createOrReplaceTempView("keys");
-        spark.range(0, N_ROWS, 1, 6).selectExpr("if(id % 10 < 8, 1, id % 50) as k", "id as v",
+        spark.range(0, N_ROWS, 1, 6).selectExpr("if(id % 10 < 8, 1, id % 50) as k", "xxhash64(id) as v",
                 "repeat('p', 100) as pad").createOrReplaceTempView("skewed");
     }
 
