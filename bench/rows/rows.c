@@ -1,11 +1,11 @@
-/* overhand-bench-rows: what telling rows as columns saves and costs, against compressing them as they
- * are.
+/* overhand-bench-rows: what telling rows as columns saves and costs, against compressing them as
+ * they are.
  *
- * Input: files of batches that bench/rows/Capture.java wrote, and rows made here. For each file and
- * each of lz4, rows+lz4, zstd, rows+zstd it encodes and decodes all batches, several times in turn, and
- * prints one line of JSON: raw and stored bytes, and the medians of nanoseconds per row and MB/s of raw
- * bytes, both ways. Every batch is compared with what went in. Ends with exit code 1 at the first
- * difference or failure. */
+ * Input: files of batches that bench/rows/Capture.java wrote, and rows made here. For each file
+ * and each of lz4, rows+lz4, zstd, rows+zstd it encodes and decodes all batches, several times
+ * in turn, and prints one line of JSON: raw and stored bytes, and the medians of nanoseconds per
+ * row and MB/s of raw bytes, both ways. Every batch is compared with what went in. Ends with
+ * exit code 1 at the first difference or failure. */
 #include <getopt.h>
 #include <stdbool.h>
 #include <stdio.h>

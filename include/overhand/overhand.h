@@ -198,13 +198,14 @@ struct overhand_writer_options {
     uint32_t n_row_fields;     /* records are rows of so many fields, see below; 0: any bytes */
 };
 
-/* Rows, as Spark's UnsafeRow has them. A record is the row's size in bytes, u32 big-endian, and the row: a
- * bit for each field that is 1 when it is null, in words of 8 bytes; a word for each field; the variable part.
- * All sizes are multiples of 8. With n_row_fields each overhand_writer_extend must cover whole
- * records. Batches of such records are told column by column before they are compressed, which makes
- * them smaller and is quicker than compressing them as they are; readers get the same bytes again. It
- * works best when numbers fill their words and variable fields follow the order of the fields, their
- * words being offset << 32 | size; other records, and other bytes, arrive just as well. */
+/* Rows, as Spark's UnsafeRow has them. A record is the row's size in bytes, u32 big-endian, and the
+ * row: a bit for each field that is 1 when it is null, in words of 8 bytes; a word for each field;
+ * the variable part. All sizes are multiples of 8. With n_row_fields each overhand_writer_extend
+ * must cover whole records. Batches of such records are told column by column before they are
+ * compressed, which makes them smaller and is quicker than compressing them as they are; readers
+ * get the same bytes again. It works best when numbers fill their words, and variable fields follow
+ * the order of the fields, their words being offset << 32 | size (offset from the row's first
+ * byte); other records, and other bytes, arrive just as well. */
 
 /* One partition's place for the next bytes, in native memory. A caller that serialises rows
  * writes at `cursor` and advances it, never past `end`; everything before `cursor` belongs to

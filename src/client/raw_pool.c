@@ -1,5 +1,5 @@
-/* Free buffers by size, last given first taken. Sizes that are not kept come from malloc and go back
- * to it. */
+/* Free buffers by size, last given first taken. Sizes that are not kept come from malloc and go
+ * back to it. */
 #include "client/raw_pool.h"
 
 #include "core/list.h"

@@ -1,26 +1,32 @@
 /* Rows as columns: a batch of SQL rows, told in an order that compresses well and quickly.
  *
  * A batch is a sequence of records, each a big-endian u32 size and so many bytes of one row, as
- * overhand_writer_options describes it: null bits, one slot of 8 bytes for each field, a variable
+ * overhand_writer_options describes it: null bits, one word of 8 bytes for each field, a variable
  * part. Its image, which is what gets compressed in a block of layout ROWS (little-endian):
  *
- *    0  u8  version     1
- *    1  u8  flags       bit 0 PREDICTED
+ *    0  u8  version       1
+ *    1  u8  flags         bit 0 PREDICTED
  *    2  u16 n_fields
  *    4  u32 n_rows
- *    8  columns         one for each word of the fixed part, then, unless PREDICTED, the row sizes:
- *                       u8 kind, u8 shift, u8 width, base as LEB128
- *       planes          of each column in turn
- *       variable part   PREDICTED: field by field without padding; else row by row as it was
+ *    8  u32 variable_len
+ *   12  variable part     row by row as it was; PREDICTED: field by field, without padding
+ *       columns           a head for each word of the fixed part, then, unless PREDICTED, one for
+ *                         the row sizes: u8 kind, u8 shift, u8 width, base as LEB128, and with
+ *                         DELTA the first value as LEB128
+ *       planes            of each column in turn
  *
- * A column's values are base + (stored << shift), `stored` having `width` bits: width / 8 planes of
- * a byte for each row, lowest byte first, then width % 8 planes of a bit for each row. Bit 0 of the
- * kind, DELTA: that gives zigzag differences to the row before. PREDICTED: all variable bytes belong
- * to fields of the kinds STRING (bit 1) and WIDE (bit 2), in the order of the fields, each where the
- * one before ends; such a column holds the sizes alone, offsets and row sizes follow. A STRING that is null
- * has the slot 0 and no bytes, otherwise its size rounded up to 8; a WIDE (a decimal of more than 18 digits) always
- * takes 16. DICTIONARY (bit 3, of STRINGs): the column holds numbers of entries, whose sizes (u8) and bytes
- * stand in the field's place in the variable part, behind their count (u8, less one). */
+ * A column's values are base + (stored << shift), modulo 2^64, `stored` having `width` bits. These
+ * lie in width / 8 planes of a byte for each row, the lowest byte first, then width % 8 planes of a
+ * bit for each row, the lowest bit of a byte being the first of 8 rows. Bit 0 of the kind, DELTA:
+ * the values are zigzag differences to the row before; that of the first row means nothing.
+ *
+ * PREDICTED: all variable bytes belong to fields of the kinds STRING (bit 1) and WIDE (bit 2), in
+ * the order of the fields, each beginning where the one before ends. Such a column holds sizes
+ * alone; words (offset << 32 | size) and row sizes follow from them. A STRING that is null has the
+ * word 0 and no bytes, otherwise it takes its size rounded up to 8; a WIDE (a decimal of more than
+ * 18 digits) always takes 16. Behind a size there are zeros. DICTIONARY (bit 3, of STRINGs): the
+ * column holds numbers of entries. These stand in the field's place in the variable part: their
+ * count less one (u8), their sizes (u8 each), their bytes. */
 #ifndef CLIENT_ROWS_H
 #define CLIENT_ROWS_H
 

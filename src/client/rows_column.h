@@ -81,6 +81,20 @@ static inline size_t rows_padded(size_t size)
     return (size + 7) & ~(size_t)7;
 }
 
+/* A row's size, from in front of it. */
+static inline uint64_t rows_size_of(const uint8_t *row)
+{
+    return __builtin_bswap32(bytes_get_u32(row - ROWS_SIZE_BYTES));
+}
+
+/* Set the kinds of the gathered columns. False: not all variable bytes belong to fields in
+ * order. */
+bool rows_predict(struct rows *rows);
+/* Where the bytes behind those of a field of that kind begin in each row, if its own begin at
+ * `begins`. */
+void rows_word_end(const struct rows *rows, size_t word, unsigned kind, const uint32_t *begins,
+                   uint32_t *ends);
+
 /* At least `size` bytes, whose former contents are lost. */
 void *rows_memory_get(struct rows_memory *memory, size_t size);
 /* Room for the columns of n_rows rows of n_fields fields. */

@@ -1,7 +1,7 @@
-/* From an image back to rows. The image passed its checksum, its author is unknown: every length is
- * held against what is there, and every row against the length of the whole, before anything is
- * written. Steps: the columns' heads and planes; how large each row is; its variable bytes, with which
- * the columns of sizes become slots; the fixed parts. */
+/* From an image back to rows. The image passed its checksum, its author is unknown: every length
+ * is held against what is there, and every row against the length of the whole, before anything
+ * is written. Steps: the columns' heads and planes; how large each row is; its variable bytes,
+ * with which the columns of sizes become slots; the fixed parts. */
 #include <string.h>
 
 #include "client/rows_column.h"

@@ -1,8 +1,8 @@
 /* From rows to their image. Steps: the words of all rows become columns; which words say where
- * variable bytes are is found out by following them, row for row (nothing is told of types); such
- * columns shrink to sizes, or to numbers of dictionary entries; each column is then told with as few
- * bits as its values need. Whatever does not fit a rule is told without it, so any rows have an
- * image; one that is not shorter than the rows is given up. */
+ * variable bytes are is found out by following them, row for row (nothing is told of types);
+ * such columns shrink to sizes, or to numbers of dictionary entries; each column is then told
+ * with as few bits as its values need. Whatever does not fit a rule is told without it, so any
+ * rows have an image; one that is not shorter than the rows is given up. */
 #include <string.h>
 
 #include "client/rows_column.h"
@@ -17,11 +17,6 @@ enum {
 
 /* ---- words ---- */
 
-static uint64_t row_size(const uint8_t *row)
-{
-    return __builtin_bswap32(bytes_get_u32(row - ROWS_SIZE_BYTES));
-}
-
 static void rows_gather(struct rows *rows)
 {
     for (size_t from = 0; from < rows->n_rows; from += GATHER_ROWS) {
@@ -35,145 +30,10 @@ static void rows_gather(struct rows *rows)
         }
         uint64_t *sizes = rows_values(rows, rows->n_words);
         for (size_t i = from; i < end; i++)
-            sizes[i] = row_size(rows->at[i]);
+            sizes[i] = rows_size_of(rows->at[i]);
     }
     for (size_t i = 0; i <= rows->n_words; i++)
         rows->columns[i] = (struct rows_column){0};
-}
-
-/* ---- which words place variable bytes ---- */
-
-/* Where the next variable bytes of each row begin, if the field before is of `kind`. */
-struct guess {
-    uint8_t kind;
-    uint32_t *ends;
-};
-
-/* What is known while the words are followed. */
-struct follow {
-    struct guess guesses[2];
-    unsigned n_guesses;
-    size_t word; /* the field before; 0: none */
-};
-
-/* Behind `size` bytes up to `padded` there are zeros alone. */
-static bool padding_empty(const uint8_t *bytes, size_t size, size_t padded)
-{
-    uint64_t rest = 0;
-
-    if (size % 8 != 0)
-        rest = bytes_get_u64(bytes + size / 8 * 8) >> 8 * (size % 8);
-    for (size_t i = rows_padded(size); i < padded; i += 8)
-        rest |= bytes_get_u64(bytes + i);
-    return rest == 0;
-}
-
-/* Which of `kinds` a slot can be, with its bytes at `begin`. */
-static unsigned slot_kinds(const uint8_t *row, uint64_t slot, bool null, uint32_t begin,
-                           unsigned kinds)
-{
-    size_t size = (uint32_t)slot, room = row_size(row) - begin;
-
-    if (slot == 0 && null)
-        return kinds & ROWS_STRING;
-    if (slot >> 32 != begin)
-        return 0;
-    if (null || rows_padded(size) > room || !padding_empty(row + begin, size, rows_padded(size)))
-        kinds &= ~(unsigned)ROWS_STRING;
-    if ((kinds & ROWS_WIDE) != 0 && (size > ROWS_WIDE_BYTES || room < ROWS_WIDE_BYTES ||
-                                     !padding_empty(row + begin, size, ROWS_WIDE_BYTES)))
-        kinds &= ~(unsigned)ROWS_WIDE;
-    return kinds;
-}
-
-/* Which kinds of field a word can be whose bytes begin where `begins` says; 0: it is none. */
-static unsigned word_kinds(const struct rows *rows, size_t word, const uint32_t *begins)
-{
-    const uint64_t *slots = rows_values(rows, word);
-    unsigned bit, kinds = ROWS_STRING | ROWS_WIDE;
-    const uint64_t *nulls = rows_nulls(rows, word, &bit);
-    uint64_t any = 0;
-
-    for (size_t i = 0; i < rows->n_rows && kinds != 0; i++) {
-        kinds = slot_kinds(rows->at[i], slots[i], nulls[i] >> bit & 1, begins[i], kinds);
-        any |= slots[i];
-    }
-    return any != 0 ? kinds : 0;
-}
-
-/* Where the bytes behind those of `word` begin. */
-static void word_end(const struct rows *rows, size_t word, unsigned kind, const uint32_t *begins,
-                     uint32_t *ends)
-{
-    const uint64_t *slots = rows_values(rows, word);
-
-    for (size_t i = 0; i < rows->n_rows; i++)
-        ends[i] = begins[i] +
-                  (kind == ROWS_WIDE ? ROWS_WIDE_BYTES : (uint32_t)rows_padded((uint32_t)slots[i]));
-}
-
-/* The field before was what this guess says. */
-static void follow_settle(struct rows *rows, const struct follow *follow, const struct guess *guess)
-{
-    if (follow->word != 0)
-        rows->columns[follow->word].kind = guess->kind;
-}
-
-/* Look whether a word is the next variable field. */
-static void follow_word(struct rows *rows, struct follow *follow, size_t word)
-{
-    for (unsigned i = 0; i < follow->n_guesses; i++) {
-        struct guess *guess = &follow->guesses[i];
-        unsigned kinds = word_kinds(rows, word, guess->ends);
-        uint32_t *begins = guess->ends;
-        unsigned n_used = 0;
-
-        if (kinds == 0)
-            continue;
-        follow_settle(rows, follow, guess);
-        follow->word = word;
-        follow->n_guesses = 0;
-        for (unsigned kind = ROWS_STRING; kind <= ROWS_WIDE; kind *= 2) {
-            if ((kinds & kind) == 0)
-                continue;
-            while (rows->ends[n_used] == begins)
-                n_used++;
-            word_end(rows, word, kind, begins, rows->ends[n_used]);
-            follow->guesses[follow->n_guesses++] =
-                (struct guess){.kind = (uint8_t)kind, .ends = rows->ends[n_used++]};
-        }
-        return;
-    }
-}
-
-static bool follow_complete(const struct rows *rows, const struct guess *guess)
-{
-    const uint64_t *sizes = rows_values(rows, rows->n_words);
-    uint64_t differ = 0;
-
-    for (size_t i = 0; i < rows->n_rows; i++)
-        differ |= sizes[i] ^ guess->ends[i];
-    return differ == 0;
-}
-
-/* Set the kinds of the columns. False: not all variable bytes belong to fields in their order. */
-static bool rows_predict(struct rows *rows)
-{
-    struct follow follow = {.n_guesses = 1, .guesses = {{.ends = rows->ends[0]}}};
-
-    for (size_t i = 0; i < rows->n_rows; i++)
-        rows->ends[0][i] = (uint32_t)(8 * rows->n_words);
-    for (size_t word = rows_null_words(rows->n_fields); word < rows->n_words; word++)
-        follow_word(rows, &follow, word);
-    for (unsigned i = 0; i < follow.n_guesses; i++) {
-        if (!follow_complete(rows, &follow.guesses[i]))
-            continue;
-        follow_settle(rows, &follow, &follow.guesses[i]);
-        return true;
-    }
-    for (size_t word = 0; word < rows->n_words; word++)
-        rows->columns[word].kind = 0;
-    return false;
 }
 
 /* ---- variable bytes ---- */
@@ -305,7 +165,7 @@ static uint8_t *fields_write(struct rows *rows, uint8_t *to)
     for (size_t word = 0; word < rows->n_words; word++) {
         if (rows->columns[word].kind == 0)
             continue;
-        word_end(rows, word, rows->columns[word].kind, begins, ends);
+        rows_word_end(rows, word, rows->columns[word].kind, begins, ends);
         to = field_write(rows, word, begins, to);
         uint32_t *free_ends = begins;
         begins = ends;
@@ -320,7 +180,7 @@ static uint8_t *tails_write(const struct rows *rows, uint8_t *to)
     size_t fixed = 8 * rows->n_words;
 
     for (size_t i = 0; i < rows->n_rows; i++) {
-        size_t size = row_size(rows->at[i]) - fixed;
+        size_t size = rows_size_of(rows->at[i]) - fixed;
 
         memcpy(to, rows->at[i] + fixed, size);
         to += size;

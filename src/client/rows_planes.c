@@ -1,5 +1,6 @@
-/* Values as planes: all first bytes, all second bytes, ..., and what is left of the top byte bit by
- * bit. Plain loops that the compiler turns into vector code; in pieces that stay in the first cache. */
+/* Values as planes: all first bytes, all second bytes, ..., and what is left of the top byte bit
+ * by bit. Plain loops that the compiler turns into vector code; in pieces that stay in the first
+ * cache. */
 #include <string.h>
 
 #include "client/rows_column.h"

@@ -1,9 +1,9 @@
-/* From a chain to a sealed block, on a compression thread: tell its rows as columns if that is what they are, or
- * gather it; compress, encrypt, seal; give the arena memory back. Works in the thread's scratch
- * memory and allocates the block once, with its final size.
+/* From a chain to a sealed block, on a compression thread: tell its rows as columns if that is
+ * what they are, or gather it; compress, encrypt, seal; give the arena memory back. Works in the
+ * thread's scratch memory and allocates the block once, with its final size.
  *
- * What is no rows, has few of them, or does not become shorter is stored plain; what does not shrink
- * at all, as it is. */
+ * What is no rows, has few of them, or does not become shorter is stored plain; what does not
+ * shrink at all, as it is. */
 #include <string.h>
 
 #include "client/writer.h"

@@ -11,8 +11,8 @@
  *   28  u32 checksum        CRC-32C of (app_uid u64, shuffle u32, partition u32), header with
  *                           checksum 0, payload
  *
- * With layout ROWS the codec is not NONE, and the stored payload is a u32, the length of the image, at
- * most raw_length, and the compressed image, from which a client makes the raw bytes.
+ * With layout ROWS the codec is not NONE, and the stored payload is a u32, the length of the image,
+ * at most raw_length, and the compressed image, from which a client makes the raw bytes.
  *
  * The checksum begins with the identity of the partition, so that a block that strayed into another
  * partition or application does not pass. Lengths: stored is 0 exactly when raw is, and only a LAST

@@ -1,4 +1,5 @@
-/* Rows through the whole client: told as columns where they are rows, and read back byte for byte. */
+/* Rows through the whole client: told as columns where they are rows, and read back byte for
+ * byte. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
