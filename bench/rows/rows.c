@@ -238,8 +238,10 @@ static int compare_u64(const void *left, const void *right)
 
 static double median(uint64_t *values, size_t n)
 {
+    size_t middle = n / 2;
+
     qsort(values, n, sizeof *values, compare_u64);
-    return (double)values[n / 2];
+    return (double)values[middle];
 }
 
 static void way_print(const struct way *way, const struct input *input, uint64_t *encode_ns,

@@ -64,10 +64,10 @@ struct overhand_writer {
     struct overhand_client *client;
     struct layout layout;
     uint32_t map_index;
+    uint32_t n_row_fields; /* 0: records are not known to be rows */
     uint64_t attempt;
     enum overhand_codec codec;
     int codec_level;
-    uint32_t n_row_fields; /* 0: records are not known to be rows */
 
     /* the caller's */
     struct writer_arena arena;

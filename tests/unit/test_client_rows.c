@@ -72,6 +72,8 @@ static void read_back(struct client_fixture *f, const uint8_t *data, size_t len)
 /* What the workers store of the partition; its first block's header. */
 static size_t stored(struct client_fixture *f, uint8_t **data, struct block_header *header)
 {
+    *data = NULL;
+    *header = (struct block_header){0};
     for (unsigned i = 0; i < FIXTURE_WORKERS; i++) {
         const uint8_t *bytes;
         size_t len = fake_worker_stored(&f->workers[i], FIXTURE_SHUFFLE, PARTITION, &bytes);

@@ -36,7 +36,7 @@ static size_t encode(struct rows *rows, const struct made_rows *made, const uint
 /* In memory of exactly its size, which the sanitizer watches. */
 static uint8_t *copy_of(const uint8_t *bytes, size_t len)
 {
-    uint8_t *copy = malloc(len);
+    uint8_t *copy = malloc(len > 0 ? len : 1);
 
     assert_non_null(copy);
     memcpy(copy, bytes, len);
@@ -51,7 +51,7 @@ static size_t round_trip(const struct made_rows *made)
     size_t len = encode(rows, made, &image);
 
     if (len > 0) {
-        uint8_t *copy = copy_of(image, len), *raw = malloc(made->len);
+        uint8_t *copy = copy_of(image, len), *raw = malloc(made->len + 1);
 
         assert_true(len < made->len);
         assert_int_equal(rows_decode(rows, copy, len, raw, made->len), 0);
