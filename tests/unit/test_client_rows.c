@@ -187,7 +187,7 @@ static void test_an_image_that_lies_is_never_delivered(void **state)
         write_records(&f, OVERHAND_CODEC_LZ4, made.n_fields, made.data, made.len);
         assert_true(stored(&f, &data, &header) > 0);
         ASSERT(data != NULL); /* the analyzer does not know cmocka */
-        if (lie == 0) /* the image is longer than what is made of it */
+        if (lie == 0)         /* the image is longer than what is made of it */
             bytes_put_u32(data + BLOCK_HEADER_BYTES, header.raw_length + 1);
         else if (lie == 1) /* than it is */
             bytes_put_u32(data + BLOCK_HEADER_BYTES, bytes_get_u32(data + BLOCK_HEADER_BYTES) + 1);
