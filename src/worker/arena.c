@@ -30,7 +30,7 @@ enum {
     SLAB_SMALL_BYTES = 1 << 20, /* for chunks up to SLAB_SMALL_CHUNK */
     SLAB_SMALL_CHUNK = 64 << 10,
     SLAB_LARGE_BYTES = 4 << 20,
-    SPARE_MIN_BYTES = 8 << 20,
+    HUGE_PAGE_BYTES = 2 << 20,
 };
 
 struct arena_slab {
@@ -79,34 +79,70 @@ size_t arena_size(size_t len)
     return (size_t)1 << (64 - __builtin_clzll(len - 1));
 }
 
+/* Give back what lies around the aligned part of a mapping. */
+static void arena_unmap(uint8_t *begin, const uint8_t *end)
+{
+    if (begin < end)
+        ASSERT(munmap(begin, (size_t)(end - begin)) == 0);
+}
+
+/* Slabs of whole huge pages lie on their boundaries: one page fault instead of 512, and direct I/O
+ * finds its pages in one step. Where the system has none to give it uses small ones. */
+static uint8_t *arena_align(uint8_t *base, size_t bytes)
+{
+    uint8_t *aligned = base + (-(uintptr_t)base & (HUGE_PAGE_BYTES - 1));
+
+    arena_unmap(base, aligned);
+    arena_unmap(aligned + bytes, base + bytes + HUGE_PAGE_BYTES);
+    if (madvise(aligned, bytes, MADV_HUGEPAGE) != 0)
+        log_debug("worker/arena", "no huge pages: %s", strerror(errno));
+    return aligned;
+}
+
 static uint8_t *arena_map(struct arena *arena, size_t bytes)
 {
-    void *base = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    size_t spare_bytes = bytes >= HUGE_PAGE_BYTES ? HUGE_PAGE_BYTES : 0;
+    uint8_t *base =
+        mmap(NULL, bytes + spare_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
     if (base == MAP_FAILED) {
         log_error("worker/arena", "cannot map %zu bytes (%s) with %llu bytes mapped: giving up",
                   bytes, strerror(errno), (unsigned long long)arena->mapped_bytes);
         abort();
     }
+    if (spare_bytes > 0)
+        base = arena_align(base, bytes);
     arena->mapped_bytes += bytes;
     ASAN_POISON_MEMORY_REGION(base, bytes);
     return base;
 }
 
+/* The one used last: its bytes may still be in the CPU's caches. */
 static struct arena_slab *arena_spare_take(struct arena *arena, size_t bytes)
 {
-    struct list *node;
-
-    list_for_each(node, &arena->spares) {
+    for (struct list *node = arena->spares.prev; node != &arena->spares; node = node->prev) {
         struct arena_slab *slab = container_of(node, struct arena_slab, node);
 
         if (slab->bytes == bytes) {
             list_remove(&slab->node);
             arena->spare_bytes -= bytes;
+            if (arena->unneeded_bytes > arena->spare_bytes)
+                arena->unneeded_bytes = arena->spare_bytes;
             return slab;
         }
     }
     return NULL;
+}
+
+/* Spares of other sizes go before a mapping would pass the limit. */
+static void arena_make_room(struct arena *arena, size_t bytes)
+{
+    uint64_t wanted_bytes = arena->mapped_bytes + bytes;
+
+    if (wanted_bytes <= arena->limit_bytes)
+        return;
+    wanted_bytes -= arena->limit_bytes;
+    arena_trim(arena, arena->spare_bytes > wanted_bytes ? arena->spare_bytes - wanted_bytes : 0);
 }
 
 static struct arena_slab *arena_slab_new(struct arena *arena, size_t chunk_bytes)
@@ -118,6 +154,7 @@ static struct arena_slab *arena_slab_new(struct arena *arena, size_t chunk_bytes
         slab = mem_alloc(sizeof *slab);
         list_init(&slab->node);
         slab->bytes = bytes;
+        arena_make_room(arena, bytes);
         slab->base = arena_map(arena, bytes);
     }
     slab->chunk_bytes = chunk_bytes;
@@ -157,7 +194,6 @@ void arena_alloc(struct arena *arena, struct arena_account *account, size_t len,
         slab = arena_slab_new(arena, bytes);
     chunk->slab = slab;
     chunk->data = arena_slab_take(slab);
-    arena->n_allocs++;
     arena_charge(arena, account, bytes);
 }
 
@@ -185,7 +221,6 @@ void arena_free(struct arena *arena, struct arena_account *account, struct arena
     list_remove(&slab->node);
     list_push_back(&arena->spares, &slab->node);
     arena->spare_bytes += slab->bytes;
-    arena_trim(arena, arena->used_bytes / 4 + SPARE_MIN_BYTES);
 }
 
 size_t arena_chunk_size(const struct arena_chunk *chunk)
@@ -224,4 +259,12 @@ void arena_trim(struct arena *arena, uint64_t keep_bytes)
         arena->mapped_bytes -= slab->bytes;
         mem_free(slab);
     }
+    if (arena->unneeded_bytes > arena->spare_bytes)
+        arena->unneeded_bytes = arena->spare_bytes;
+}
+
+void arena_trim_unneeded(struct arena *arena)
+{
+    arena_trim(arena, arena->spare_bytes - arena->unneeded_bytes);
+    arena->unneeded_bytes = arena->spare_bytes;
 }

@@ -2,8 +2,9 @@
  * pieces in mappings of their own (whole MiB), and the accounts that say who uses how much.
  *
  * Chunks of 4 KiB and more are aligned to 4096, fit for direct I/O. A slab's pages are touched
- * chunk by chunk, so an idle arena costs nothing. Slabs that became empty are kept as spares up to
- * a quarter of what is in use and 8 MiB; arena_trim returns them to the system.
+ * chunk by chunk, so an idle arena costs nothing. Slabs that became empty are kept as spares within
+ * the limit and the one used last is taken first; what a while went by without goes back to the
+ * system (arena_trim_unneeded). Slabs of 2 MiB and more ask for huge pages.
  *
  * The limit is the caller's to ask for (arena_fits): arena_alloc itself never refuses, because it
  * serves what was admitted before. A mapping the system refuses ends the process, as any small
@@ -37,7 +38,7 @@ struct arena {
     uint64_t used_bytes;                /* chunks handed out and charges */
     uint64_t mapped_bytes;              /* from the system, spares included */
     uint64_t spare_bytes;               /* in slabs without a chunk in use */
-    uint64_t n_allocs;                  /* since init */
+    uint64_t unneeded_bytes;            /* least of spare_bytes since arena_trim_unneeded */
     struct list partial[ARENA_CLASSES]; /* slabs with a free chunk, per chunk size */
     struct list spares;                 /* empty slabs, the longest unused first */
 };
@@ -66,5 +67,7 @@ void arena_uncharge(struct arena *arena, struct arena_account *account, uint64_t
 
 /* Return spare slabs to the system until at most keep_bytes of them are left. */
 void arena_trim(struct arena *arena, uint64_t keep_bytes);
+/* Return those that nobody needed since the last call; to be called at times. */
+void arena_trim_unneeded(struct arena *arena);
 
 #endif

@@ -3,12 +3,19 @@
 
 #include <string.h>
 
+#include "core/copy.h"
 #include "core/err.h"
 #include "core/mem.h"
 #include "disk/disk.h"
 #include "disk/partition_file.h"
 
-enum { SEGMENT_COPY_BYTES = 64 << 10 }; /* up to here growing copies */
+enum {
+    SEGMENT_COPY_BYTES = 64 << 10, /* up to here growing copies */
+    /* With more memory than this in use the caches will not hold what is appended until it is
+     * written or read: pieces as large as the second go past them. */
+    SEGMENT_CACHED_BYTES = 16 << 20,
+    SEGMENT_STREAM_BYTES = 2 << 10,
+};
 
 static size_t segment_min(size_t a, size_t b)
 {
@@ -108,6 +115,14 @@ static void segment_reserve(struct segment *segment, size_t bytes, size_t run_by
         segment_add_chunk(segment, bytes - segment->capacity_bytes, run_bytes);
 }
 
+static void segment_copy(const struct segment *segment, const struct iovec *to, const uint8_t *from)
+{
+    if (to->iov_len >= SEGMENT_STREAM_BYTES && segment->arena->used_bytes >= SEGMENT_CACHED_BYTES)
+        copy_past_cache(to->iov_base, from, to->iov_len);
+    else
+        memcpy(to->iov_base, from, to->iov_len);
+}
+
 void segment_append(struct segment *segment, const void *block, size_t len, size_t run_bytes)
 {
     struct iovec iov[SEGMENT_CHUNKS_MAX];
@@ -117,7 +132,7 @@ void segment_append(struct segment *segment, const void *block, size_t len, size
     segment_reserve(segment, segment->data_bytes + len, run_bytes);
     n_iov = segment_iov(segment, segment->data_bytes, len, iov);
     for (int i = 0; i < n_iov; i++) {
-        memcpy(iov[i].iov_base, from, iov[i].iov_len);
+        segment_copy(segment, &iov[i], from);
         from += iov[i].iov_len;
     }
     segment->data_bytes += len;

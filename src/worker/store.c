@@ -87,11 +87,9 @@ static void store_on_tick(struct loop_timer *timer)
 
     again |= directory_check_all(store);
 
-    if (store->tick_allocs == store->arena.n_allocs)
-        arena_trim(&store->arena, 0); /* nobody wanted memory for a second */
+    arena_trim_unneeded(&store->arena);
     if (store_overhead_fell(store))
         store_overhead_trim(store);
-    store->tick_allocs = store->arena.n_allocs;
     if (again || store->arena.spare_bytes > 0)
         store_tick_start(store);
     store_kick(store);

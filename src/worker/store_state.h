@@ -69,7 +69,6 @@ struct store {
 
     struct loop_task turn;
     struct loop_timer tick;
-    uint64_t tick_allocs; /* arena.n_allocs at the last tick */
 
     struct list waiting; /* store_waits, first come first */
     unsigned n_bodies;

@@ -87,23 +87,85 @@ static void test_an_empty_slab_serves_other_sizes(void **state)
     arena_fini(&arena);
 }
 
-static void test_spare_memory_is_bounded_and_can_be_trimmed(void **state)
+static void test_spare_memory_stays_within_the_limit_and_can_be_trimmed(void **state)
 {
     struct arena_account account = {0};
-    struct arena_chunk chunks[64];
+    struct arena_chunk chunks[16], large;
+    struct arena arena;
+
+    arena_init(&arena, 16 * MIB);
+    for (int i = 0; i < 16; i++)
+        arena_alloc(&arena, &account, MIB, &chunks[i]);
+    assert_int_equal(arena.mapped_bytes, 16 * MIB);
+    for (int i = 0; i < 16; i++)
+        arena_free(&arena, &account, &chunks[i]);
+    assert_int_equal(arena.spare_bytes, 16 * MIB);
+    arena_alloc(&arena, &account, 5 * MIB, &large); /* no spare has that size: two of them go */
+    assert_int_equal(arena.spare_bytes, 8 * MIB);
+    assert_int_equal(arena.mapped_bytes, 13 * MIB);
+    arena_free(&arena, &account, &large);
+    arena_trim(&arena, 0);
+    assert_int_equal(arena.mapped_bytes, 0);
+    arena_fini(&arena);
+}
+
+static void test_spares_that_nobody_needed_for_a_while_go_back(void **state)
+{
+    struct arena_account account = {0};
+    struct arena_chunk chunks[8];
     struct arena arena;
 
     arena_init(&arena, 1 << 30);
-    for (int i = 0; i < 64; i++)
-        arena_alloc(&arena, &account, MIB, &chunks[i]);
-    assert_int_equal(arena.mapped_bytes, 64 * MIB);
-    for (int i = 0; i < 64; i++)
+    for (int i = 0; i < 8; i++)
+        arena_alloc(&arena, &account, 2 * MIB, &chunks[i]);
+    for (int i = 0; i < 8; i++)
         arena_free(&arena, &account, &chunks[i]);
-    assert_true(arena.spare_bytes <= 8 * MIB);
-    assert_true(arena.spare_bytes > 0);
-    assert_int_equal(arena.mapped_bytes, arena.spare_bytes);
-    arena_trim(&arena, 0);
+    arena_trim_unneeded(&arena); /* all of it was in use a moment ago */
+    assert_int_equal(arena.spare_bytes, 16 * MIB);
+    for (int i = 0; i < 3; i++)
+        arena_alloc(&arena, &account, 2 * MIB, &chunks[i]);
+    for (int i = 0; i < 3; i++)
+        arena_free(&arena, &account, &chunks[i]);
+    arena_trim_unneeded(&arena);
+    assert_int_equal(arena.spare_bytes, 6 * MIB);
+    arena_trim_unneeded(&arena);
     assert_int_equal(arena.mapped_bytes, 0);
+    arena_fini(&arena);
+}
+
+static void test_the_spare_used_last_is_taken_first(void **state)
+{
+    struct arena_account account = {0};
+    struct arena_chunk first, second;
+    struct arena arena;
+    uint8_t *data;
+
+    arena_init(&arena, 1 << 30);
+    arena_alloc(&arena, &account, 2 * MIB, &first);
+    arena_alloc(&arena, &account, 2 * MIB, &second);
+    arena_free(&arena, &account, &first);
+    data = second.data;
+    arena_free(&arena, &account, &second);
+    arena_alloc(&arena, &account, 2 * MIB, &first);
+    assert_ptr_equal(first.data, data);
+    arena_free(&arena, &account, &first);
+    arena_fini(&arena);
+}
+
+static void test_large_slabs_lie_on_the_boundaries_of_huge_pages(void **state)
+{
+    struct arena_account account = {0};
+    struct arena_chunk chunks[5];
+    struct arena arena;
+
+    arena_init(&arena, 1 << 30);
+    for (int i = 0; i < 5; i++) {
+        arena_alloc(&arena, &account, (size_t)(2 + i) * MIB, &chunks[i]);
+        assert_int_equal((uintptr_t)chunks[i].data % (2 * MIB), 0);
+        memset(chunks[i].data, 1, (size_t)(2 + i) * MIB);
+    }
+    for (int i = 0; i < 5; i++)
+        arena_free(&arena, &account, &chunks[i]);
     arena_fini(&arena);
 }
 
@@ -149,7 +211,10 @@ int main(void)
         cmocka_unit_test(test_chunks_from_4_kib_up_are_aligned),
         cmocka_unit_test(test_accounts_add_up_to_what_is_used),
         cmocka_unit_test(test_an_empty_slab_serves_other_sizes),
-        cmocka_unit_test(test_spare_memory_is_bounded_and_can_be_trimmed),
+        cmocka_unit_test(test_spare_memory_stays_within_the_limit_and_can_be_trimmed),
+        cmocka_unit_test(test_spares_that_nobody_needed_for_a_while_go_back),
+        cmocka_unit_test(test_the_spare_used_last_is_taken_first),
+        cmocka_unit_test(test_large_slabs_lie_on_the_boundaries_of_huge_pages),
         cmocka_unit_test(test_chunks_never_overlap_in_any_order_of_use),
     };
 

@@ -158,6 +158,21 @@ static void test_it_is_written_in_aligned_pieces_padded_with_zeros(void **state)
     }
 }
 
+static void test_what_is_copied_past_the_caches_is_the_same(void **state)
+{
+    struct fixture *f = *state;
+    struct segment *segment = segment_new(&f->arena, &f->account, 1);
+
+    arena_charge(&f->arena, &f->account, 64 * MIB); /* far more than caches hold */
+    while (segment_fits(segment, 50021, MIB)) {
+        append(f, segment, 50021);
+        append(f, segment, 77);
+    }
+    check(f, segment, 0, f->len);
+    segment_drop(segment);
+    arena_uncharge(&f->arena, &f->account, 64 * MIB);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -170,6 +185,8 @@ int main(void)
                                         teardown),
         cmocka_unit_test_setup_teardown(test_it_is_written_in_aligned_pieces_padded_with_zeros,
                                         setup, teardown),
+        cmocka_unit_test_setup_teardown(test_what_is_copied_past_the_caches_is_the_same, setup,
+                                        teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
