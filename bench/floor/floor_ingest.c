@@ -137,11 +137,11 @@ static void sink_submit(struct sink *sink)
     sink->gathering = sink->idle[--sink->n_idle];
 }
 
-static void sink_write(struct sink *sink, uint8_t *data)
+static void sink_write(struct sink *sink, const struct buffer *buffer)
 {
     struct file_write *write = sink->gathering;
 
-    write->iov[write->n_iov++] = (struct iovec){data, sink->buffer_bytes};
+    write->iov[write->n_iov++] = (struct iovec){buffer->data, sink->buffer_bytes};
     if (write->n_iov * sink->buffer_bytes >= FLOOR_BUFFER_BYTES)
         sink_submit(sink);
 }
@@ -150,7 +150,7 @@ static void sink_write(struct sink *sink, uint8_t *data)
 static void sink_turn(struct sink *sink, struct buffer *buffer)
 {
     if (sink->writing) {
-        sink_write(sink, buffer->data);
+        sink_write(sink, buffer);
         *buffer = (struct buffer){sink->spare[--sink->n_spare], 0};
     } else { /* as cold as a buffer that was written meanwhile */
         memmove(sink->spare + 1, sink->spare, (sink->n_spare - 1) * sizeof *sink->spare);
@@ -188,7 +188,7 @@ static void sink_put(struct sink *sink, const uint8_t *data, size_t len)
 static void sink_finish(struct sink *sink)
 {
     if (sink->writing && sink->n_filling == 1 && sink->filling[0].filled > 0)
-        sink_write(sink, sink->filling[0].data);
+        sink_write(sink, &sink->filling[0]);
     while (sink->writing && sink->n_idle < N_WRITES - 1)
         sink_reap(sink, true);
 }

@@ -7,7 +7,8 @@
  *      memory it works with, then until --bytes more did: that is measured
  *   4. with --serve, ask for all partitions in --streams ranges, as so many reduce tasks would, and
  *      read until the end; measured, too
- *   5. delete the application's data
+ *
+ * The data stays where it is: whoever started the worker throws it away.
  *
  * Prints one line of JSON for what was pushed and one for each time it was read. CPU seconds are
  * those of the worker's process with all its threads, the kernel's io_uring workers included; so
@@ -366,17 +367,6 @@ static uint64_t bench_serve(struct bench *bench)
 
 /* ---- the run ---- */
 
-static void bench_delete_app(struct bench *bench)
-{
-    Overhand__Wire__Unregister unregister = OVERHAND__WIRE__UNREGISTER__INIT;
-
-    bench_connect(bench, 0, OVERHAND__WIRE__ROLE__ROLE_DRIVER);
-    unregister.all = true;
-    frame_send(bench, FRAME_UNREGISTER, &unregister.base, 0);
-    protobuf_c_message_free_unpacked(reply_read(bench, &overhand__wire__status__descriptor), NULL);
-    close(bench->fd);
-}
-
 static void settings_usage(void)
 {
     fprintf(stderr, "usage: overhand-bench-load --port PORT [--bytes N] [--warm N] [--block N]\n"
@@ -450,7 +440,6 @@ int main(int argc, char **argv)
         meter_print(bench, "serve", bytes, &begin);
     }
     close(bench->fd);
-    bench_delete_app(bench);
     mem_free(bench->body);
     mem_free(bench->partitions);
     mem_free(bench->lengths);
