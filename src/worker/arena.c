@@ -30,6 +30,7 @@ enum {
     SLAB_SMALL_BYTES = 1 << 20, /* for chunks up to SLAB_SMALL_CHUNK */
     SLAB_SMALL_CHUNK = 64 << 10,
     SLAB_LARGE_BYTES = 4 << 20,
+    SPARE_MIN_BYTES = 8 << 20,
     HUGE_PAGE_BYTES = 2 << 20,
 };
 
@@ -134,15 +135,18 @@ static struct arena_slab *arena_spare_take(struct arena *arena, size_t bytes)
     return NULL;
 }
 
-/* Spares of other sizes go before a mapping would pass the limit. */
+/* Spares of other sizes go before a mapping passes the limit, but for a few: slabs that are used in
+ * part may take more than the limit, and bodies would get new memory each time. */
 static void arena_make_room(struct arena *arena, size_t bytes)
 {
-    uint64_t wanted_bytes = arena->mapped_bytes + bytes;
+    uint64_t wanted_bytes = arena->mapped_bytes + bytes, keep_bytes = SPARE_MIN_BYTES;
 
     if (wanted_bytes <= arena->limit_bytes)
         return;
     wanted_bytes -= arena->limit_bytes;
-    arena_trim(arena, arena->spare_bytes > wanted_bytes ? arena->spare_bytes - wanted_bytes : 0);
+    if (arena->spare_bytes > wanted_bytes + keep_bytes)
+        keep_bytes = arena->spare_bytes - wanted_bytes;
+    arena_trim(arena, keep_bytes);
 }
 
 static struct arena_slab *arena_slab_new(struct arena *arena, size_t chunk_bytes)

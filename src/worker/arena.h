@@ -3,8 +3,8 @@
  *
  * Chunks of 4 KiB and more are aligned to 4096, fit for direct I/O. A slab's pages are touched
  * chunk by chunk, so an idle arena costs nothing. Slabs that became empty are kept as spares within
- * the limit and the one used last is taken first; what a while went by without goes back to the
- * system (arena_trim_unneeded). Slabs of 2 MiB and more ask for huge pages.
+ * the limit, 8 MiB of them in any case, and the one used last is taken first; what a while went by
+ * without goes back to the system (arena_trim_unneeded). Slabs of 2 MiB and more ask for huge pages.
  *
  * The limit is the caller's to ask for (arena_fits): arena_alloc itself never refuses, because it
  * serves what was admitted before. A mapping the system refuses ends the process, as any small

@@ -109,6 +109,25 @@ static void test_spare_memory_stays_within_the_limit_and_can_be_trimmed(void **s
     arena_fini(&arena);
 }
 
+static void test_a_few_spares_stay_when_slabs_used_in_part_pass_the_limit(void **state)
+{
+    struct arena_account account = {0};
+    struct arena_chunk body, chunks[3];
+    struct arena arena;
+
+    arena_init(&arena, 10 * MIB);
+    for (size_t i = 0; i < 3; i++) /* a slab of 4 MiB for each size of chunk */
+        arena_alloc(&arena, &account, (size_t)(128 << 10) << i, &chunks[i]);
+    arena_alloc(&arena, &account, 2 * MIB, &body);
+    arena_free(&arena, &account, &body);
+    arena_alloc(&arena, &account, 3 * MIB, &body); /* above the limit in any case */
+    assert_int_equal(arena.spare_bytes, 2 * MIB);
+    arena_free(&arena, &account, &body);
+    for (int i = 0; i < 3; i++)
+        arena_free(&arena, &account, &chunks[i]);
+    arena_fini(&arena);
+}
+
 static void test_spares_that_nobody_needed_for_a_while_go_back(void **state)
 {
     struct arena_account account = {0};
@@ -212,6 +231,7 @@ int main(void)
         cmocka_unit_test(test_accounts_add_up_to_what_is_used),
         cmocka_unit_test(test_an_empty_slab_serves_other_sizes),
         cmocka_unit_test(test_spare_memory_stays_within_the_limit_and_can_be_trimmed),
+        cmocka_unit_test(test_a_few_spares_stay_when_slabs_used_in_part_pass_the_limit),
         cmocka_unit_test(test_spares_that_nobody_needed_for_a_while_go_back),
         cmocka_unit_test(test_the_spare_used_last_is_taken_first),
         cmocka_unit_test(test_large_slabs_lie_on_the_boundaries_of_huge_pages),
