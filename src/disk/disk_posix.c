@@ -2,7 +2,8 @@
  *
  * Opening a directory: make it if it is not there, open it, then prove that a file in it can be
  * created and written, with O_DIRECT where that was asked for. A file system that refuses O_DIRECT
- * makes the directory a buffered one, and the log says so.
+ * makes the directory a buffered one, and the log says so. A full one is opened, too: what it holds
+ * can be read, and those who write find out.
  *
  * Failing: each step that fails is logged once with path, step and the system's words. The probe's
  * file loses its name before it is written, so nothing is left behind. */
@@ -106,6 +107,11 @@ static int dir_prove_writable(struct disk_dir *dir)
             log_info("disk", "data directory %s: no O_DIRECT here, writing through the page cache",
                      dir->path);
         dir->direct = false;
+    }
+    if (disk_posix_status(errnum) == OVERHAND_E_NO_SPACE) {
+        log_warn("disk", "data directory %s: %s: %s: it can only be read for now", dir->path, step,
+                 strerror(errnum));
+        return 0;
     }
     return errnum == 0 ? 0 : dir_refused(dir, step, errnum);
 }

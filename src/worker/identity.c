@@ -7,7 +7,8 @@
  *
  * It is replaced by a temporary file, fsync, rename and fsync of the directory, so that it is the
  * old or the new one after any crash. A state file that cannot be understood costs the
- * incarnation, not the start: the data are taken in as after a crash. */
+ * incarnation, not the start: the data are taken in as after a crash. On a full disk, where a new one
+ * finds no room, the old one is emptied before data are served: again as after a crash. */
 #include "worker/identity.h"
 
 #include <errno.h>
@@ -230,6 +231,28 @@ static int identity_print(const struct identity *identity, int fd, bool clean)
     return errnum;
 }
 
+/* Make the state file say nothing any more, which needs no room. */
+static int identity_void(const struct identity *identity)
+{
+    const char *path = identity->directories[0];
+    int fd = openat(identity->fds[0], IDENTITY_FILE, O_WRONLY | O_TRUNC | O_CLOEXEC | O_NOFOLLOW);
+    int errnum = 0;
+
+    if (fd < 0 && errno == ENOENT)
+        return 0;
+    if (fd < 0 || fsync(fd) != 0)
+        errnum = errno;
+    if (fd >= 0 && close(fd) != 0 && errnum == 0)
+        errnum = errno;
+    if (errnum != 0)
+        return identity_fail("cannot empty " IDENTITY_FILE " in", path, errnum);
+    log_warn(
+        "worker/identity",
+        "no room for %s in %s: the next start will be as after a crash, whatever ends this run",
+        IDENTITY_FILE, path);
+    return 0;
+}
+
 int identity_write(const struct identity *identity, bool clean)
 {
     const char *path = identity->directories[0];
@@ -238,11 +261,13 @@ int identity_write(const struct identity *identity, bool clean)
                     O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
     int errnum;
 
-    if (fd < 0)
-        return identity_fail("cannot write " IDENTITY_FILE " in", path, errno);
-    errnum = identity_print(identity, fd, clean);
+    errnum = fd < 0 ? errno : identity_print(identity, fd, clean);
     if (errnum == 0 &&
         (renameat(dir_fd, IDENTITY_TEMPORARY, dir_fd, IDENTITY_FILE) != 0 || fsync(dir_fd) != 0))
         errnum = errno;
-    return errnum == 0 ? 0 : identity_fail("cannot write " IDENTITY_FILE " in", path, errnum);
+    if (errnum == 0)
+        return 0;
+    if (err_from_errno(errnum) == OVERHAND_E_NO_SPACE && !clean)
+        return identity_void(identity);
+    return identity_fail("cannot write " IDENTITY_FILE " in", path, errnum);
 }

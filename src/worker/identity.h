@@ -31,7 +31,8 @@ MUST_CHECK int identity_open(struct identity *identity, const char *id, char *co
 /* Draw a new incarnation after all: something acked was lost. */
 void identity_renew(struct identity *identity, struct rng *rng);
 /* Write the state file: `clean` at the end when all data are on disk, not clean before serving.
- * Atomic.
+ * Atomic. Not clean and without room for it on the disk: the former one is emptied, which also tells
+ * the next start to draw a new incarnation.
  * Returns: 0 or what the system said; the log says what and where. */
 MUST_CHECK int identity_write(const struct identity *identity, bool clean);
 /* Unlock the directories. */

@@ -8,8 +8,10 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cluster.h"
 #include "core/mem.h"
@@ -170,6 +172,47 @@ static void test_with_every_disk_full_an_attempt_fails_and_what_was_acked_is_rea
     assert_int_equal(cluster_end_worker(c, 0, SIGTERM), 1); /* what is in memory has no place */
 }
 
+/* Until nothing more can be written there. */
+static void fill_disk(const char *directory)
+{
+    static const char zeros[4096];
+    char *path = mem_printf("%s/filler", directory);
+    int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    ssize_t n;
+
+    assert_true(fd >= 0);
+    while ((n = write(fd, zeros, sizeof zeros)) > 0)
+        ;
+    assert_true(n < 0 && errno == ENOSPC);
+    close(fd);
+    mem_free(path);
+}
+
+static void test_on_a_full_disk_a_worker_starts_and_serves_what_it_has(void **state)
+{
+    struct cluster *c = *state;
+    char first[sizeof c->workers[0].incarnation], second[sizeof first];
+
+    start_with_small_disk(c, 1);
+    snprintf(first, sizeof first, "%s", c->workers[0].incarnation);
+    assert_int_equal(cluster_write(c, 0, MIB_ROWS / 2), 0);
+    assert_int_equal(cluster_end_worker(c, 0, SIGTERM), 0);
+    fill_disk(c->workers[0].data);
+    cluster_start_worker(c, 0);
+    assert_string_equal(c->workers[0].incarnation, first);
+    assert_true(worker_said(c, 0, "it can only be read"));
+    assert_int_equal(cluster_read(c, 0, 1), OVERHAND_END);
+
+    for (unsigned i = 0; i < 2;
+         i++) { /* each of these ends must show, though nothing can be noted */
+        snprintf(second, sizeof second, "%s", c->workers[0].incarnation);
+        (void)cluster_end_worker(c, 0, SIGKILL);
+        cluster_start_worker(c, 0);
+        assert_string_not_equal(c->workers[0].incarnation, second);
+        assert_int_equal(cluster_read(c, 0, 1), OVERHAND_END);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -179,6 +222,7 @@ int main(void)
         TEST(test_after_kill_9_a_restarted_worker_serves_what_had_been_written),
         TEST(test_after_sigterm_a_restarted_worker_serves_all_as_the_same_incarnation),
         TEST(test_a_full_disk_sends_writers_to_a_stand_in_and_loses_nothing),
+        TEST(test_on_a_full_disk_a_worker_starts_and_serves_what_it_has),
         TEST(test_with_every_disk_full_an_attempt_fails_and_what_was_acked_is_read),
     };
 

@@ -160,14 +160,36 @@ static void test_a_directory_that_cannot_be_written_is_refused_at_each_step(void
     fail.unlinkat = EIO;
     assert_refused(f, f->path, false, OVERHAND_E_IO, "cannot remove a file");
     fail.unlinkat = 0;
-    fail.pwrite = ENOSPC;
-    assert_refused(f, f->path, false, OVERHAND_E_NO_SPACE, "cannot write: No space left");
     fail.pwrite = EIO;
     assert_refused(f, f->path, true, OVERHAND_E_IO, "cannot write: Input/output error");
+    assert_int_equal(disk_list(f->disk, &f->dir, list_nothing, NULL), 0);
+}
+
+static void assert_full(struct disk_fixture *f, const char *reason)
+{
+    struct disk_dir dir;
+
+    assert_int_equal(disk_dir_open(f->disk, f->path, true, &dir), 0);
+    assert_int_equal(n_errors, 0);
+    assert_non_null(strstr(last_line, f->path));
+    assert_non_null(strstr(last_line, reason));
+    assert_non_null(strstr(last_line, "can only be read"));
+    assert_int_equal(disk_list(f->disk, &dir, list_nothing, NULL), 0);
+    disk_dir_close(f->disk, &dir);
+}
+
+static void test_a_full_directory_is_opened_for_what_it_holds(void **state)
+{
+    struct disk_fixture *f = *state;
+
+    fail.openat = ENOSPC; /* no inodes */
+    assert_full(f, "cannot create a file: No space left");
+    fail.openat = 0;
+    fail.pwrite = EDQUOT;
+    assert_full(f, "cannot write: Disk quota exceeded");
     fail.pwrite = 0;
     fail.short_pwrite = true;
-    assert_refused(f, f->path, false, OVERHAND_E_NO_SPACE, "cannot write: No space left");
-    assert_int_equal(disk_list(f->disk, &f->dir, list_nothing, NULL), 0);
+    assert_full(f, "cannot write: No space left");
 }
 
 static void test_without_direct_writing_a_directory_becomes_a_buffered_one(void **state)
@@ -182,8 +204,8 @@ static void test_without_direct_writing_a_directory_becomes_a_buffered_one(void 
     disk_dir_close(f->disk, &dir);
     assert_int_equal(n_errors, 0);
 
-    fail.pwrite = ENOSPC; /* then it fails for another reason */
-    assert_refused(f, f->path, true, OVERHAND_E_NO_SPACE, "cannot write");
+    fail.pwrite = EIO; /* then it fails for another reason */
+    assert_refused(f, f->path, true, OVERHAND_E_IO, "cannot write");
     fail.openat_direct = EACCES; /* a refusal of something else */
     assert_refused(f, f->path, true, OVERHAND_E_DENIED, "cannot create a file");
 }
@@ -238,6 +260,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_file_is_no_directory, setup, teardown),
         cmocka_unit_test_setup_teardown(
             test_a_directory_that_cannot_be_written_is_refused_at_each_step, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_full_directory_is_opened_for_what_it_holds, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(
             test_without_direct_writing_a_directory_becomes_a_buffered_one, setup, teardown),
         cmocka_unit_test(test_system_codes_become_those_of_the_seam),
