@@ -42,6 +42,7 @@ static void writer_init(struct overhand_writer *writer,
     budget_wait_init(&writer->budget_wait, &writer->cond);
     exceptions_init(&writer->exceptions);
     list_init(&writer->dirty);
+    loop_task_init(&writer->look_task, writer_on_look);
     loop_task_init(&writer->close_task, writer_on_close);
 }
 
@@ -251,13 +252,30 @@ static int writer_format_exceptions(struct overhand_writer *writer)
     return OVERHAND_E_TOO_BIG;
 }
 
+static uint64_t writer_n_numbered(const struct overhand_writer *writer)
+{
+    uint64_t n = 0;
+
+    for (uint32_t i = 0; i < writer->layout.n_partitions; i++)
+        n += writer->partitions[i].next_sequence;
+    return n;
+}
+
+/* Let the loop say when all of it is acked and there. */
+static void writer_ask_look(struct overhand_writer *writer)
+{
+    writer->all_handed_over = true;
+    if (writer_n_numbered(writer) == 0)
+        writer->kept = true; /* the loop knows nothing of this writer yet */
+    else
+        loop_post(writer->client->env.loop, &writer->look_task);
+}
+
 /* The last line of defence: success means that as many blocks were acked as were numbered, however the waiting ended. */
 static int writer_check_acked(struct overhand_writer *writer)
 {
-    uint64_t n_numbered = 0;
+    uint64_t n_numbered = writer_n_numbered(writer);
 
-    for (uint32_t i = 0; i < writer->layout.n_partitions; i++)
-        n_numbered += writer->partitions[i].next_sequence;
     client_lock(writer->client);
     bool all = writer->n_acked == n_numbered;
     if (!all && writer->error[0] == '\0')
@@ -278,8 +296,10 @@ int overhand_writer_finish(struct overhand_writer *writer, uint32_t timeout_ms)
         return rc;
     writer->finishing = true;
     rc = writer_hand_over_all(writer, true, deadline_ns);
+    if (rc == 0 && !writer->all_handed_over)
+        writer_ask_look(writer);
     if (rc == 0)
-        rc = writer_wait(writer, WRITER_NEED_ACKS, deadline_ns);
+        rc = writer_wait(writer, WRITER_NEED_KEPT, deadline_ns);
     if (rc == 0)
         rc = writer_check_acked(writer);
     if (rc != 0)

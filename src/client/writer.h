@@ -8,13 +8,14 @@
  *   writer_worker.c the loop: which workers are gone, refuse, hold acked blocks
  *   writer_lane.c   the loop: blocks wait for their worker
  *   writer_push.c   the loop: blocks become PUSH frames, answers come back
+ *   writer_look.c   the loop: at the end, whether those live who hold the acked blocks
  *   writer_end.c    the loop: the end of blocks and attempts
  *
  * What only the loop touches is declared in writer_lane.h.
  *
  * The life of a row: appended to its partition's chain -> the chain is handed over -> gathered,
  * compressed, sealed; its memory comes back -> the block waits in the lane of its worker ->
- * leaves in a PUSH -> is acked and freed. */
+ * leaves in a PUSH -> is acked and freed. When all are, the attempt looks whether its workers live. */
 #ifndef CLIENT_WRITER_H
 #define CLIENT_WRITER_H
 
@@ -74,7 +75,7 @@ struct overhand_writer {
     struct overhand_slot *slots;
     struct writer_partition *partitions;
     uint64_t handed_bytes; /* arena bytes handed over and not back yet */
-    bool finishing, finished;
+    bool finishing, finished, all_handed_over;
     char *exceptions_text;
     uint64_t wait_ns;
 
@@ -85,6 +86,7 @@ struct overhand_writer {
     uint64_t n_unacked;           /* blocks handed over and neither acked nor given up */
     uint64_t n_acked;             /* blocks that workers have */
     unsigned n_compressing;
+    bool kept;                          /* all are acked, by workers that live as far as we know */
     _Atomic int status;                 /* not 0: the attempt has ended */
     char refusal[LIMIT_TEXT_BYTES / 4]; /* by whom and why, of the last lane that was left */
     char error[LIMIT_TEXT_BYTES];
@@ -102,8 +104,9 @@ struct overhand_writer {
     struct list dirty; /* lanes whose queue waits for more */
     bool warned;       /* that there is one copy only */
     unsigned n_pushes;
+    bool looking; /* everything was handed over */
     bool closed;
-    struct loop_task close_task;
+    struct loop_task look_task, close_task;
 };
 
 /* ---- writer_flush.c: the caller's thread ---- */
@@ -128,7 +131,7 @@ MUST_CHECK int writer_make_room(struct overhand_writer *writer, uint64_t deadlin
 enum writer_need {
     WRITER_NEED_SEND,  /* send memory */
     WRITER_NEED_ARENA, /* chains that came back, or send memory to hand over more */
-    WRITER_NEED_ACKS,  /* everything handed over was acked */
+    WRITER_NEED_KEPT,  /* everything was acked, by workers that live */
 };
 /* Wait for that. Returns: 0 (look again), OVERHAND_E_AGAIN, or what ended the attempt. */
 MUST_CHECK int writer_wait(struct overhand_writer *writer, enum writer_need need,
@@ -145,6 +148,11 @@ void writer_block_run(struct work_job *job, struct codec *codec);
 
 /* A block was sealed (or dropped, when the attempt has ended). */
 void writer_on_sealed(struct work_job *job);
+
+/* ---- writer_look.c: the loop ---- */
+
+/* From the public finish: everything was handed over. */
+void writer_on_look(struct loop_task *task);
 
 /* ---- writer_end.c: the loop ---- */
 

@@ -16,8 +16,7 @@ void writer_free_block(struct writer_block *block)
     client_lock(writer->client);
     budget_give(&writer->client->send_budget, block->reserved_bytes);
     ASSERT(writer->n_unacked > 0);
-    if (--writer->n_unacked == 0)
-        pthread_cond_signal(&writer->cond);
+    writer->n_unacked--;
     client_unlock(writer->client);
     mem_free(block->data);
     mem_free(block);
@@ -36,6 +35,7 @@ static void writer_drop_queued(struct overhand_writer *writer)
 {
     struct writer_lane *lane, *next_lane;
     struct writer_stand_in *stand_in, *next_stand_in;
+    struct writer_worker *worker;
 
     HASH_ITER(hh, writer->lanes, lane, next_lane) {
         writer_free_blocks(&lane->queue);
@@ -46,6 +46,8 @@ static void writer_drop_queued(struct overhand_writer *writer)
         stand_in_stop(stand_in);
         writer_free_blocks(&stand_in->blocks);
     }
+    for (worker = writer->workers; worker != NULL; worker = worker->hh.next)
+        worker_stop_asking(worker);
 }
 
 void writer_end(struct overhand_writer *writer, int status, const char *format, ...)

@@ -183,8 +183,8 @@ static bool writer_has(const struct overhand_writer *writer, enum writer_need ne
     case WRITER_NEED_ARENA:
         return writer->returned != NULL ||
                (writer->budget_wait.granted && writer_wants_flush(writer));
-    case WRITER_NEED_ACKS:
-        return writer->n_unacked == 0;
+    case WRITER_NEED_KEPT:
+        return writer->kept;
     }
     return false;
 }

@@ -22,6 +22,9 @@ struct writer_worker {
     bool refused;               /* takes nothing more of ours, or is gone */
     bool refused_copy;          /* another worker could not give it second copies */
     unsigned n_refused_copies;  /* times that this was found */
+    struct link *link;          /* held; of the look at the end, NULL: not asked */
+    struct link_wait wait;
+    bool asking;
 };
 
 /* A worker's shard. */
@@ -52,6 +55,8 @@ void worker_ack(struct writer_worker *worker, uint64_t incarnation);
 void worker_lose(struct writer_worker *worker, int status, const char *why);
 /* Fill a wire message with what it is; strings are borrowed. */
 void worker_describe(const struct writer_worker *worker, Overhand__Wire__Worker *message);
+/* Stop asking whether it lives. */
+void worker_stop_asking(struct writer_worker *worker);
 /* Free it. */
 void writer_worker_free(struct writer_worker *worker);
 
@@ -109,6 +114,11 @@ void lane_free(struct writer_lane *lane);
 
 /* Send a frame of what is queued in a lane whose link is ready. */
 void push_send(struct writer_lane *lane);
+
+/* ---- writer_look.c ---- */
+
+/* When everything was handed over and acked: is it still there? Nothing happens before. */
+void writer_look(struct overhand_writer *writer);
 
 /* ---- writer_route.c ---- */
 

@@ -151,6 +151,7 @@ static void push_on_reply(struct rpc_call *call, int status, const uint8_t *head
         push_acked(push, &answer);
     else
         push_failed(push, &answer);
+    writer_look(writer);
     if (reply != NULL)
         overhand__wire__status__free_unpacked(reply, NULL);
     ASSERT(list_empty(&push->blocks));

@@ -27,12 +27,22 @@ struct writer_worker *worker_get(struct overhand_writer *writer,
     };
     worker->zone = mem_strdup(message->zone);
     worker->n_shards = message->n_shards;
+    link_wait_init(&worker->wait);
     HASH_ADD_KEYPTR(hh, writer->workers, worker->endpoint.id, strlen(worker->endpoint.id), worker);
     return worker;
 }
 
+void worker_stop_asking(struct writer_worker *worker)
+{
+    link_wait_cancel(&worker->wait);
+    worker->asking = false;
+}
+
 void writer_worker_free(struct writer_worker *worker)
 {
+    worker_stop_asking(worker);
+    if (worker->link != NULL)
+        link_drop(worker->link);
     HASH_DEL(worker->writer->workers, worker);
     mem_free((char *)worker->endpoint.id);
     mem_free((char *)worker->endpoint.host);

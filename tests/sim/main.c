@@ -32,6 +32,7 @@ static const struct {
     const char *bug;
 } found[] = {
     {1441, "a process that was frozen for 10 s took its disks for hanging, until the restart"},
+    {4195, "a worker ended behind its last ack to a writer, which did not look and won"},
     {0, NULL},
 };
 

@@ -14,11 +14,14 @@
 enum {
     MAP_EXCUSES = FAULT_BIT(FAULT_LOSS) | FAULT_BIT(FAULT_AWAY) | FAULT_BIT(FAULT_NET) |
                   FAULT_BIT(FAULT_SPACE) | FAULT_BIT(FAULT_TIME) | FAULT_BIT(FAULT_LEASE),
-    /* what was acked is gone: unnoticed for a while; at any time */
-    MAP_HIDDEN = FAULT_BIT(FAULT_NET),
+    /* what was acked is gone: its end is not heard, over a link that is cut or by who stands still;
+     * at any time */
+    MAP_HIDDEN = FAULT_BIT(FAULT_NET) | FAULT_BIT(FAULT_TIME),
     MAP_DAMAGES = FAULT_BIT(FAULT_FLIP) | FAULT_BIT(FAULT_LEASE),
     MAP_LEASE_MS = 120000,
     MAP_EXCUSE_MS = 30000, /* what struck so long before may still be felt */
+    MAP_HEARD_MS = 200,    /* so long after its end a worker's connections are known to be gone */
+    MAP_HIDDEN_MS = 30000, /* and so long at the most when that cannot be heard */
 };
 
 static struct world *map_world(const struct sim_map *map)
@@ -163,9 +166,19 @@ static void map_check_bytes(struct sim_map *map)
     }
 }
 
-/* May what was acked be gone already? A writer hears of a worker's end when it has something more
- * for it; with two copies it hears nothing of who has second ones only. With one victim there is
- * another copy. */
+/* The moment since which a worker's end may not have been heard of. */
+static uint64_t map_heard_ns(const struct sim_map *map)
+{
+    const struct world *world = map_world(map);
+    uint64_t heard_ns = world_ago_ns(world, MAP_HEARD_MS);
+
+    if (sim_faults_acted(&world->faults, MAP_HIDDEN, heard_ns))
+        return world_ago_ns(world, MAP_HIDDEN_MS);
+    return heard_ns;
+}
+
+/* May what was acked be gone already? A writer looks at the end whether its workers live, as far
+ * as its connections tell. With one victim there is another copy. */
 static bool map_may_be_gone(const struct sim_map *map)
 {
     const struct world *world = map_world(map);
@@ -177,9 +190,7 @@ static bool map_may_be_gone(const struct sim_map *map)
     }
     return map->epoch != shuffle->epoch || shuffle->dropped_ns >= map->started_ns ||
            (world->victim == NULL &&
-            sim_faults_acted(&world->faults, FAULT_BIT(FAULT_LOSS), map->started_ns)) ||
-           (world->victim == NULL &&
-            sim_faults_acted(&world->faults, MAP_HIDDEN, world_ago_ns(world, MAP_EXCUSE_MS))) ||
+            sim_faults_acted(&world->faults, FAULT_BIT(FAULT_LOSS), map->heard_ns)) ||
            sim_faults_acted(&world->faults, MAP_DAMAGES, map->started_ns);
 }
 
@@ -264,6 +275,7 @@ void sim_map_step(struct sim_map *map)
         map_fail(map, rc);
         return;
     }
+    map->heard_ns = map_heard_ns(map);
     map_check_bytes(map);
     map_check_there(map);
     sim_shuffle_on_map(map->shuffle, map);

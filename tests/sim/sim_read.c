@@ -12,8 +12,9 @@
 #include "world.h"
 
 enum {
-    /* data that were acked are gone */
-    READ_LOSSES = FAULT_BIT(FAULT_LOSS) | FAULT_BIT(FAULT_FLIP) | FAULT_BIT(FAULT_LEASE),
+    /* data that were acked are gone; so are they with a worker, which writers look for at their
+     * end */
+    READ_LOSSES = FAULT_BIT(FAULT_FLIP) | FAULT_BIT(FAULT_LEASE),
     /* data are there, and could not be had while the read went on */
     READ_HINDRANCES = FAULT_BIT(FAULT_AWAY) | FAULT_BIT(FAULT_NET) | FAULT_BIT(FAULT_READ) |
                       FAULT_BIT(FAULT_TIME) | FAULT_BIT(FAULT_SLOW),
@@ -38,13 +39,15 @@ static size_t read_expect(struct sim_read *read, const struct sim_part *part,
 
     *expected =
         mem_reallocarray(NULL, (size_t)part->n_maps * part->n_partitions + 1, sizeof **expected);
-    read->data_ns = UINT64_MAX;
+    read->data_ns = read->heard_ns = UINT64_MAX;
     for (uint32_t map = part->first_map; map < part->first_map + part->n_maps; map++) {
         const struct sim_output *output = &shuffle->outputs[map];
 
         ASSERT(output->won);
         if (output->started_ns < read->data_ns)
             read->data_ns = output->started_ns;
+        if (output->heard_ns < read->heard_ns)
+            read->heard_ns = output->heard_ns;
         for (uint32_t i = 0; i < part->n_partitions; i++) {
             uint32_t partition = part->first_partition + i;
 
@@ -173,6 +176,7 @@ static bool read_excused(const struct sim_read *read, int status)
     if (status == OVERHAND_E_CHECKSUM)
         return sim_faults_acted(faults, READ_DAMAGES, read->data_ns);
     return read_went(read) || sim_faults_acted(faults, READ_LOSSES, read->data_ns) ||
+           sim_faults_acted(faults, FAULT_BIT(FAULT_LOSS), read->heard_ns) ||
            sim_faults_acted(faults, READ_HINDRANCES, since_ns);
 }
 

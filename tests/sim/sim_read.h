@@ -18,7 +18,8 @@ struct sim_read {
     struct sim_range *range; /* of a stage's; else NULL */
     unsigned generation, epoch;
     uint64_t started_ns, next_ns;
-    uint64_t data_ns; /* the oldest attempt it expects began */
+    uint64_t data_ns;  /* the oldest attempt it expects began */
+    uint64_t heard_ns; /* no attempt that it expects missed the loss of a worker before */
     struct overhand_reader *reader;
     struct oracle_read *oracle;
     uint32_t pace, nap_ms, n_naps; /* batches in a row; pauses: how long, how many still to come */

@@ -218,6 +218,7 @@ void sim_shuffle_on_map(struct sim_shuffle *shuffle, struct sim_map *map)
     output->won = true;
     output->attempt = map->attempt;
     output->started_ns = map->started_ns;
+    output->heard_ns = map->heard_ns;
     output->exceptions = mem_strdup(exceptions);
 }
 

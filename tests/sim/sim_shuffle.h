@@ -18,6 +18,7 @@ struct sim_output {
     uint64_t attempt;
     char *exceptions;    /* owned; of the winner */
     uint64_t started_ns; /* of the winner */
+    uint64_t heard_ns;   /* of the winner: see sim_map */
     uint64_t retry_ns;   /* no new attempt before */
     unsigned n_running;  /* attempts of this generation */
     bool speculate;      /* start a second attempt when one runs */
