@@ -166,14 +166,17 @@ static void map_check_bytes(struct sim_map *map)
     }
 }
 
-/* The moment since which a worker's end may not have been heard of. */
+/* The moment since which a worker's end may not have been heard of: a little before the writer may
+ * have looked, which was when it was asked last, or later. */
 static uint64_t map_heard_ns(const struct sim_map *map)
 {
     const struct world *world = map_world(map);
-    uint64_t heard_ns = world_ago_ns(world, MAP_HEARD_MS);
+    uint64_t asked_ns = map->asked_ns > 0 ? map->asked_ns : world->loop.now_ns;
+    uint64_t asked_ago_ms = (world->loop.now_ns - asked_ns) / 1000000;
+    uint64_t heard_ns = world_ago_ns(world, asked_ago_ms + MAP_HEARD_MS);
 
     if (sim_faults_acted(&world->faults, MAP_HIDDEN, heard_ns))
-        return world_ago_ns(world, MAP_HIDDEN_MS);
+        return world_ago_ns(world, asked_ago_ms + MAP_HIDDEN_MS);
     return heard_ns;
 }
 
@@ -269,8 +272,10 @@ void sim_map_step(struct sim_map *map)
         return;
     if (rc == 0)
         rc = overhand_writer_finish(map->writer, 0);
-    if (rc == OVERHAND_E_AGAIN)
+    if (rc == OVERHAND_E_AGAIN) {
+        map->asked_ns = world->loop.now_ns;
         return;
+    }
     if (rc != 0) {
         map_fail(map, rc);
         return;

@@ -12,6 +12,7 @@ struct sim_map {
     uint64_t attempt;
     unsigned generation, epoch;
     uint64_t started_ns, next_ns;
+    uint64_t asked_ns; /* the writer had not finished then; 0: it was not asked */
     uint64_t heard_ns; /* set at its end: the loss of a worker before was noticed */
     struct overhand_writer *writer;
     struct oracle_map rows;
