@@ -38,7 +38,7 @@ static void run_write_finish(struct run_write *write, int status);
 /* Does memory, or a seal, ask for more than is being written? */
 static bool flush_is_wanted(const struct store *store)
 {
-    uint64_t used_bytes = store->arena.used_bytes;
+    uint64_t used_bytes = store->arena.used_bytes - store->read_bytes;
 
     if (store->closed != NULL)
         return false;

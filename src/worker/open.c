@@ -4,16 +4,12 @@
  *     idle: without credit, or OPEN_FRAMES_MAX frames are out; hungry: waits for its turn
  *   any -> ended (all sent, cancelled, failed, connection gone) -> last frame done -> freed
  *
- * Turns go round: a stream that has had its frame goes behind the others, and all streams of a
- * connection share SESSION_FRAME_BYTES_MAX of frames being read or sent. A failed read ends its
- * stream with that code; what was sent before stays good, and the cursor of the last DATA frame
- * says where to go on. */
+ * open_turn.c says who reads next. A failed read ends its stream with that code; what was sent before
+ * stays good, and the cursor of the last DATA frame says where to go on. */
 #include "worker/open.h"
 
 #include "core/log.h"
 #include "core/mem.h"
-
-static void open_stream_on_task(struct loop_task *task);
 
 /* ---- the request ---- */
 
@@ -161,7 +157,7 @@ void open_stream_start(struct session *session, const struct frame *request,
         open_stream_grant(session, stream->request_id, open->credit);
 }
 
-/* ---- credit and turns ---- */
+/* ---- credit ---- */
 
 void open_stream_grant(struct session *session, uint64_t request_id, uint64_t bytes)
 {
@@ -182,43 +178,6 @@ void open_stream_cancel(struct session *session, uint64_t request_id)
 
     if (stream != NULL)
         open_stream_end(stream, OVERHAND_E_CLOSED, "cancelled by the reader");
-}
-
-static void open_stream_take_turn(struct open_stream *stream)
-{
-    unsigned n_lookups = OPEN_LOOKUPS_MAX;
-
-    if (open_stream_find(stream, &n_lookups)) {
-        if (stream->credit > 0)
-            open_frame_start(stream, n_lookups);
-    } else if (open_stream_at_end(stream)) {
-        open_stream_end(stream, 0, "");
-    } else {
-        stream->resting = true;
-        stream->n_holds++;
-        loop_post(stream->session->shard->options.loop, &stream->task);
-    }
-}
-
-static void open_stream_on_task(struct loop_task *task)
-{
-    struct open_stream *stream = container_of(task, struct open_stream, task);
-
-    stream->resting = false;
-    open_stream_continue(stream);
-    open_stream_drop(stream);
-}
-
-void open_stream_continue(struct open_stream *stream)
-{
-    struct session *session = stream->session;
-
-    if (!stream->ended && !stream->building && !stream->resting && list_empty(&stream->hungry) &&
-        stream->n_frames < OPEN_FRAMES_MAX && (stream->credit > 0 || stream->partition == NULL))
-        list_push_back(&session->hungry, &stream->hungry);
-    while (session->frame_bytes < SESSION_FRAME_BYTES_MAX && !list_empty(&session->hungry))
-        open_stream_take_turn(
-            container_of(list_pop_front(&session->hungry), struct open_stream, hungry));
 }
 
 /* ---- where to read on ---- */

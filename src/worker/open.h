@@ -67,7 +67,7 @@ void open_stream_cancel(struct session *session, uint64_t request_id);
  * May free the stream. */
 void open_stream_end(struct open_stream *stream, int code, const char *text);
 
-/* Between open.c and open_frame.c. */
+/* Between open.c, open_turn.c and open_frame.c. */
 
 /* Look up the partition to read next: skips unknown and empty ones, moving `at`, and leaves it in
  * stream->partition.
@@ -80,9 +80,15 @@ void open_stream_advance(struct open_stream *stream);
 /* Move `at` back or on. Owns: the stream takes over the hold on `partition` (may be NULL). */
 void open_stream_move(struct open_stream *stream, const struct open_position *at,
                       struct partition *partition);
-/* A frame was read or sent: take what comes next, then give turns to this and the other streams of
- * the session. */
+/* A frame was read or sent, there is credit, or more to look up: give turns to this and the other
+ * streams of the shard. May free them. */
 void open_stream_continue(struct open_stream *stream);
+/* The task of a stream that looks up more in the next turn of the loop. */
+void open_stream_on_task(struct loop_task *task);
+/* Bytes of the shard's pool for the stream's next frame, within its credit. Owns: open_turn_give. */
+size_t open_turn_take(struct open_stream *stream);
+/* Give them back, or some of them. */
+void open_turn_give(const struct open_stream *stream, size_t bytes);
 /* Let go; frees the stream, and what its session waited for, behind the last hold. */
 void open_stream_drop(struct open_stream *stream);
 

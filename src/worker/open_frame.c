@@ -28,6 +28,7 @@ struct open_frame {
     size_t planned;     /* of these, spoken for */
     size_t len;         /* settled */
     size_t counted;     /* in session->frame_bytes */
+    size_t pooled;      /* of the shard's pool; a large block comes from elsewhere */
     uint32_t partition; /* of the step looked at last */
     struct rpc_send send;
 };
@@ -83,10 +84,7 @@ void open_frame_start(struct open_stream *stream, unsigned n_lookups)
     frame->stream = stream;
     list_init(&frame->reading);
     list_init(&frame->settled);
-    frame->budget = LIMIT_DATA_BODY_BYTES;
-    if ((uint64_t)stream->credit < frame->budget)
-        frame->budget = stream->credit;
-    frame->counted = frame->budget;
+    frame->budget = frame->counted = frame->pooled = open_turn_take(stream);
     stream->session->frame_bytes += frame->counted;
     stream->n_holds++;
     stream->n_frames++;
@@ -195,6 +193,10 @@ static void open_frame_send(struct open_frame *frame)
     stream->credit -= (int64_t)frame->len;
     stream->session->frame_bytes += frame->len - frame->counted;
     frame->counted = frame->len;
+    if (frame->len < frame->pooled) {
+        open_turn_give(stream, frame->pooled - frame->len);
+        frame->pooled = frame->len;
+    }
     rpc_send(stream->session->conn, &frame->send, FRAME_DATA, FRAME_REPLY, stream->request_id,
              &data.base, iov, n_iov, open_frame_on_sent);
     mem_free(iov);
@@ -247,6 +249,7 @@ static void open_frame_finish(struct open_frame *frame)
     open_steps_free(&frame->reading);
     open_steps_free(&frame->settled);
     stream->session->frame_bytes -= frame->counted;
+    open_turn_give(stream, frame->pooled);
     stream->n_frames--;
     mem_free(frame);
     open_stream_continue(stream);

@@ -4,10 +4,16 @@
  *     in memory: iov points into the segments, which are held -> done
  *     on disk: wanted blocks that lie close become spans -> one aligned read per span, all at once,
  *       into one buffer -> every wanted block verified -> done
+ *     on disk, one block larger than was asked for: the same, when memory for such blocks is free
  *   finish -> segments and buffer let go
  *
  * A step takes from disk or from memory, not from both: it ends where the sequence changes places.
- * Looking through a long index for few wanted blocks takes several turns of the loop.
+ * Looking through a long index for few wanted blocks takes several turns of the loop. What a step
+ * reads is bounded by what it gives: behind gaps that come to more than that it ends.
+ *
+ * Memory for what is asked for was granted by the caller (store_read_limit); a large block is read when
+ * those before it have left room, or none is left, and keeps its room until finish. Who has such room
+ * waits for nothing else, so nobody waits for ever.
  *
  * Failing: a file that cannot be opened or read, or was lost, is OVERHAND_E_IO; a block that is not
  * what the index says or fails its checksum is OVERHAND_E_CHECKSUM. The step gives nothing then. A
@@ -17,56 +23,10 @@
 
 #include "core/log.h"
 #include "core/mem.h"
-#include "worker/store_state.h"
-
-enum {
-    READ_GAP_BYTES = 64 << 10, /* smaller gaps between wanted blocks are read over */
-    READ_SPAN_BYTES = 1 << 20, /* a span grows over gaps up to this size */
-    READ_SPANS_MAX = 16,
-    READ_TURN_BLOCKS = 1 << 16, /* index entries looked at in one turn */
-};
-
-/* Answers of the planning functions besides errors. */
-enum { PLAN_ON = 0, PLAN_FULL = 1, PLAN_REST = 2 };
-
-/* One contiguous read of a file. */
-struct read_span {
-    struct data_file_use use;
-    struct disk_op op;
-    struct read_step *step;
-    const struct run *run; /* of its blocks; valid while planning */
-    struct data_file *file;
-    uint64_t begin, end; /* wanted bytes, offsets in the file */
-    uint8_t *memory;     /* where the aligned read begins */
-};
-
-/* Adjacent wanted blocks: one entry of iov. */
-struct read_piece {
-    uint32_t first_block, n_blocks;
-    uint32_t span;
-    uint64_t file_offset;
-};
-
-struct read_step {
-    struct list node;                   /* store->loading */
-    struct partition_read *read;        /* NULL: given up */
-    struct partition *partition;        /* held */
-    const struct attempt_set *attempts; /* borrowed until done */
-    size_t range;                       /* of attempts, that matched last */
-    uint64_t offset;                    /* planned up to here */
-    uint64_t stop_offset;               /* what existed at the start */
-    size_t max_bytes;
-    struct read_piece pieces[PARTITION_READ_IOV_MAX];
-    struct read_span *spans[READ_SPANS_MAX];
-    uint32_t n_spans, n_pending;
-    struct segment *segments[PARTITION_READ_IOV_MAX]; /* held */
-    uint32_t n_segments;
-    struct arena_chunk buffer;
-    int status;
-};
+#include "worker/partition_read.h"
 
 static void read_step_on_turn(struct loop_task *task);
-static int read_step_plan(struct read_step *step);
+static void read_step_wait_or_load(struct read_step *step);
 static void read_step_load(struct read_step *step);
 static void read_span_on_open(struct data_file_use *use, int status);
 static void read_span_on_read(struct disk_op *op, int status);
@@ -109,166 +69,9 @@ static void read_step_on_turn(struct loop_task *task)
     else if (rc < 0)
         read_step_finish(step, rc);
     else if (step->n_spans > 0)
-        read_step_load(step);
+        read_step_wait_or_load(step);
     else
         read_step_finish(step, 0);
-}
-
-/* ---- planning ---- */
-
-static bool read_step_wants(struct read_step *step, uint64_t attempt)
-{
-    const struct attempt_set *set = step->attempts;
-    size_t low = 0, high = set->n;
-
-    if (set->n == 0)
-        return true;
-    if (attempt - set->ranges[step->range].first < set->ranges[step->range].count)
-        return true;
-    while (low < high) { /* the first range that begins behind it */
-        size_t middle = low + (high - low) / 2;
-
-        if (set->ranges[middle].first > attempt)
-            high = middle;
-        else
-            low = middle + 1;
-    }
-    if (low == 0 || attempt - set->ranges[low - 1].first >= set->ranges[low - 1].count)
-        return false;
-    step->range = low - 1;
-    return true;
-}
-
-/* Take a block in memory. Returns: PLAN_ON, PLAN_FULL (not taken). */
-static int read_step_take_memory(struct read_step *step, struct segment *segment, size_t from,
-                                 size_t len)
-{
-    struct partition_read *read = step->read;
-    struct iovec iov[SEGMENT_CHUNKS_MAX];
-    int n_iov = segment_iov(segment, from, len, iov);
-    bool held = step->n_segments > 0 && step->segments[step->n_segments - 1] == segment;
-
-    if (read->n_iov + n_iov > PARTITION_READ_IOV_MAX ||
-        (!held && step->n_segments == PARTITION_READ_IOV_MAX))
-        return PLAN_FULL;
-    if (!held) {
-        segment_hold(segment);
-        step->segments[step->n_segments++] = segment;
-    }
-    for (int i = 0; i < n_iov; i++) {
-        struct iovec *last = read->n_iov == 0 ? NULL : &read->iov[read->n_iov - 1];
-
-        if (last != NULL && (uint8_t *)last->iov_base + last->iov_len == iov[i].iov_base)
-            last->iov_len += iov[i].iov_len;
-        else
-            read->iov[read->n_iov++] = iov[i];
-    }
-    return PLAN_ON;
-}
-
-/* The span for file bytes [begin, end) of `run`: the last one, if they lie close; else a new one;
- * NULL when there are too many. */
-static struct read_span *read_step_span(struct read_step *step, const struct run *run,
-                                        uint64_t begin, uint64_t end)
-{
-    struct read_span *span = step->n_spans == 0 ? NULL : step->spans[step->n_spans - 1];
-
-    if (span != NULL && span->run == run &&
-        (begin == span->end ||
-         (begin - span->end < READ_GAP_BYTES && end - span->begin <= READ_SPAN_BYTES))) {
-        span->end = end;
-        return span;
-    }
-    if (step->n_spans == READ_SPANS_MAX)
-        return NULL;
-    span = mem_alloc(sizeof *span);
-    span->step = step;
-    span->run = run;
-    span->file = run->file;
-    span->begin = begin;
-    span->end = end;
-    step->spans[step->n_spans++] = span;
-    return span;
-}
-
-/* Take a block on disk. Returns: PLAN_ON, PLAN_FULL (not taken). */
-static int read_step_take_disk(struct read_step *step, const struct run *run, uint64_t from,
-                               uint32_t block, size_t len)
-{
-    struct partition_read *read = step->read;
-    uint64_t file_offset = run->file_offset + run_front_bytes(run->n_blocks) + from;
-    struct read_piece *last = read->n_iov == 0 ? NULL : &step->pieces[read->n_iov - 1];
-    bool adjacent = last != NULL && last->first_block + last->n_blocks == block &&
-                    step->spans[last->span]->run == run;
-
-    if (!adjacent && read->n_iov == PARTITION_READ_IOV_MAX)
-        return PLAN_FULL;
-    if (read_step_span(step, run, file_offset, file_offset + len) == NULL)
-        return PLAN_FULL;
-    if (adjacent) {
-        last->n_blocks++;
-        read->iov[read->n_iov - 1].iov_len += len;
-    } else {
-        step->pieces[read->n_iov] = (struct read_piece){block, 1, step->n_spans - 1, file_offset};
-        read->iov[read->n_iov++].iov_len = len;
-    }
-    return PLAN_ON;
-}
-
-/* Take the wanted blocks of one extent, from step->offset on.
- * Returns: PLAN_ON (all of it), PLAN_FULL, PLAN_REST, OVERHAND_E_INVALID. */
-static int read_step_plan_extent(struct read_step *step, const struct extent *extent,
-                                 uint32_t *n_looks)
-{
-    struct partition_read *read = step->read;
-    const struct run_index_entry *index = step->partition->index;
-    uint32_t block = extent->first_block, end = block + extent->n_blocks;
-    uint64_t at = extent->logical_offset;
-
-    while (at < step->offset)
-        at += index[block++].length;
-    if (at > step->offset && step->offset >= extent->logical_offset)
-        return OVERHAND_E_INVALID;
-    for (; block < end && at < step->stop_offset; block++) {
-        size_t len = index[block].length;
-
-        if ((*n_looks)-- == 0)
-            return read->len > 0 ? PLAN_FULL : PLAN_REST;
-        if (read_step_wants(step, index[block].attempt)) {
-            uint64_t from = at - extent->logical_offset;
-
-            if (read->len > 0 && read->len + len > step->max_bytes)
-                return PLAN_FULL;
-            int rc = extent->run != NULL ? read_step_take_disk(step, extent->run, from, block, len)
-                                         : read_step_take_memory(step, extent->segment, from, len);
-            if (rc != PLAN_ON)
-                return rc;
-            read->len += len;
-        }
-        at += len;
-        step->offset = at;
-    }
-    return PLAN_ON;
-}
-
-/* Returns: PLAN_ON (all of it), PLAN_FULL, PLAN_REST (nothing yet: next turn), or an error. */
-static int read_step_plan(struct read_step *step)
-{
-    uint32_t n_looks = READ_TURN_BLOCKS;
-    struct extent extent;
-
-    if (step->offset > step->stop_offset)
-        return OVERHAND_E_INVALID;
-    while (step->offset < step->stop_offset &&
-           partition_extent_at(step->partition, step->offset, &extent)) {
-        if (step->read->len > 0 && (step->n_spans > 0) != (extent.run != NULL))
-            return PLAN_FULL;
-        int rc = read_step_plan_extent(step, &extent, &n_looks);
-        if (rc != PLAN_ON)
-            return rc;
-    }
-    step->read->end = true;
-    return PLAN_ON;
 }
 
 /* ---- loading ---- */
@@ -283,15 +86,73 @@ static size_t read_span_bytes(const struct read_span *span)
     return (size_t)((span->end + DISK_ALIGN - 1) / DISK_ALIGN * DISK_ALIGN - read_span_begin(span));
 }
 
+static size_t read_step_bytes(const struct read_step *step)
+{
+    size_t len = 0;
+
+    for (uint32_t i = 0; i < step->n_spans; i++)
+        len += read_span_bytes(step->spans[i]);
+    return len;
+}
+
+/* Is there room for one more large block? A single one always has. */
+static bool read_step_fits(const struct read_step *step)
+{
+    const struct store *store = step->partition->store;
+
+    return store->large_read_bytes == 0 ||
+           store->large_read_bytes + read_step_bytes(step) <= store_read_limit(store);
+}
+
+static void read_step_take_room(struct read_step *step)
+{
+    step->large = true;
+    step->partition->store->large_read_bytes += read_step_bytes(step);
+}
+
+/* Give room back, to those who wait for it. */
+static void read_step_give_room(struct read_step *step)
+{
+    struct store *store = step->partition->store;
+
+    if (!step->large)
+        return;
+    step->large = false;
+    store->large_read_bytes -= read_step_bytes(step);
+    while (!list_empty(&store->large_reads)) {
+        struct read_step *next = container_of(store->large_reads.next, struct read_step, node);
+
+        if (!read_step_fits(next))
+            return;
+        list_remove(&next->node);
+        read_step_take_room(next);
+        read_step_load(next);
+    }
+}
+
+static void read_step_wait_or_load(struct read_step *step)
+{
+    struct store *store = step->partition->store;
+
+    if (step->read->len > step->max_bytes) {
+        if (!list_empty(&store->large_reads) || !read_step_fits(step)) {
+            list_push_back(&store->large_reads, &step->node);
+            return;
+        }
+        read_step_take_room(step);
+    }
+    read_step_load(step);
+}
+
 static void read_step_load(struct read_step *step)
 {
     struct partition *partition = step->partition;
     uint32_t n_spans = step->n_spans;
     size_t len = 0;
 
-    for (uint32_t i = 0; i < n_spans; i++)
-        len += read_span_bytes(step->spans[i]);
-    arena_alloc(&partition->store->arena, &partition->shuffle->app->account, len, &step->buffer);
+    arena_alloc(&partition->store->arena, &partition->shuffle->app->account, read_step_bytes(step),
+                &step->buffer);
+    partition->store->read_bytes += arena_chunk_size(&step->buffer);
     list_push_back(&partition->store->loading, &step->node);
     step->n_pending = n_spans;
     len = 0;
@@ -425,11 +286,28 @@ static bool read_step_waits_for(const struct read_step *step, const struct direc
     return false;
 }
 
+/* Those that wait for memory have nothing under way. */
+static void read_steps_refuse(struct directory *directory)
+{
+    struct list refused, *node, *after;
+
+    list_init(&refused);
+    list_for_each_safe(node, after, &directory->store->large_reads) {
+        if (!read_step_waits_for(container_of(node, struct read_step, node), directory))
+            continue;
+        list_remove(node);
+        list_push_back(&refused, node);
+    }
+    while ((node = list_pop_front(&refused)) != NULL)
+        read_step_finish(container_of(node, struct read_step, node), OVERHAND_E_IO);
+}
+
 void partition_read_give_up(struct directory *directory)
 {
     struct list given_up, *node, *after;
 
     list_init(&given_up);
+    read_steps_refuse(directory);
     list_for_each_safe(node, after, &directory->store->loading) {
         if (!read_step_waits_for(container_of(node, struct read_step, node), directory))
             continue;
@@ -441,6 +319,7 @@ void partition_read_give_up(struct directory *directory)
         struct partition_read *read = step->read;
 
         step->read = NULL;
+        read_step_give_room(step); /* its memory is not free, but others need not wait for it */
         read->n_iov = 0;
         read->len = 0;
         read->end = false;
@@ -453,15 +332,19 @@ void partition_read_give_up(struct directory *directory)
 static void read_step_free(struct read_step *step)
 {
     struct partition *partition = step->partition;
+    struct store *store = partition->store;
 
+    read_step_give_room(step);
     for (uint32_t i = 0; i < step->n_spans; i++)
         mem_free(step->spans[i]);
     for (uint32_t i = 0; i < step->n_segments; i++)
         segment_drop(step->segments[i]);
-    if (step->buffer.data != NULL)
-        arena_free(&partition->store->arena, &partition->shuffle->app->account, &step->buffer);
+    if (step->buffer.data != NULL) {
+        store->read_bytes -= arena_chunk_size(&step->buffer);
+        arena_free(&store->arena, &partition->shuffle->app->account, &step->buffer);
+    }
     mem_free(step);
-    store_kick(partition->store);
+    store_kick(store);
     partition_drop(partition);
 }
 

@@ -43,6 +43,7 @@ int session_open(struct shard *shard, const struct shard_handoff *handoff)
     session->shard = shard;
     session->peer = handoff->peer;
     list_init(&session->hungry);
+    list_init(&session->turn);
     push_init_patience(session);
     list_push_back(&shard->sessions, &session->node);
     session->conn = rpc_open(stream, &options, &session_events, session);
@@ -85,6 +86,7 @@ void session_step(struct session *session)
         return;
     }
     list_remove(&session->node);
+    list_remove(&session->turn);
     mem_free(session);
     shard_step(shard);
 }

@@ -29,6 +29,7 @@ struct session {
     struct open_stream *streams; /* by request id; those that have not ended */
     unsigned n_streams;          /* with those that have ended and still have frames */
     struct list hungry;          /* streams that would read on, next turn first */
+    struct list turn;            /* in shard->hungry */
     size_t frame_bytes;
 };
 

@@ -37,6 +37,7 @@ int shard_new(const struct shard_options *options, struct shard **result)
     apps_init(&shard->apps);
     peers_init(&shard->peers, shard);
     list_init(&shard->sessions);
+    list_init(&shard->hungry);
     shard->store = store_new(&store);
     *result = shard;
     return store_recover(shard->store, options->worker->options.n_shards);

@@ -35,6 +35,8 @@ struct shard {
     struct apps apps;
     struct peers peers;
     struct list sessions;
+    struct list hungry;    /* sessions with streams that would read on, the next turn first */
+    uint64_t frame_bytes;  /* of DATA frames being read or sent, within store_read_limit */
     shard_close_cb closed; /* set: closing */
     void *closed_arg;
     bool store_closing;

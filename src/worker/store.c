@@ -42,6 +42,7 @@ struct store *store_new(const struct store_options *options)
     list_init(&store->seal_files);
     list_init(&store->seals);
     list_init(&store->loading);
+    list_init(&store->large_reads);
     store->n_directories = options->n_dirs;
     store->directories = mem_zalloc(options->n_dirs * sizeof *store->directories);
     for (unsigned i = 0; i < options->n_dirs; i++)

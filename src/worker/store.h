@@ -140,10 +140,16 @@ struct attempt_set {
     size_t n;
 };
 
+/* Memory that is kept for reads: so many bytes of DATA frames may be read or being sent, together; as
+ * many again are for single blocks that are larger than their frame should be. Bodies never take any
+ * of it, and reads take nothing else. */
+uint64_t store_read_limit(const struct store *store);
+
 enum { PARTITION_READ_IOV_MAX = 64 };
 
 /* One step of a read: fills iov with whole blocks of the wanted attempts, starting at `offset`,
- * about max_bytes at the most (one larger block alone). Embedded, alive until done. After done(0)
+ * about max_bytes at the most (one larger block alone, which waits for those before it when it comes
+ * from disk). Embedded, alive until done. After done(0)
  * the bytes in iov stay valid until partition_read_finish, which must be called exactly once (after
  * an error it may be called and does nothing). */
 struct partition_read {

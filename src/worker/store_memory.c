@@ -11,7 +11,11 @@
  * Copies that other workers bring come before all of these, and 1/COPY_SHARE of memory is theirs
  * alone. What waits for another worker's answer never fills more than half of memory, and all else
  * is let go when the disk did its work: so a copy always gets its memory, and of two workers that
- * forward to each other neither waits for the other. */
+ * forward to each other neither waits for the other.
+ *
+ * What is read from disk has memory of its own, 1/READ_SHARE for frames and as much for large blocks:
+ * readers that are slow to take what they asked for cannot keep writers waiting, nor the other way
+ * round. */
 #include "core/log.h"
 #include "core/mem.h"
 #include "worker/store_state.h"
@@ -21,6 +25,7 @@ enum {
     CREDIT_MIN_BYTES = 64 << 10,
     CREDIT_MAX_BYTES = 16 << 20,
     COPY_SHARE = 8,                /* this part of memory only copies may use */
+    READ_SHARE = 16,               /* this part of memory only reads may use, twice */
     OVERHEAD_SHARE = 2,            /* of memory.limit: what may describe partitions besides it */
     OVERHEAD_TRIM_BYTES = 8 << 20, /* freed, these go back to the system */
     CREDIT_SHARE = 16,             /* one connection may ask for this part of what is free */
@@ -42,25 +47,45 @@ static uint64_t body_need(size_t len)
     return (uint64_t)arena_size(sizeof(struct body) + len) + len;
 }
 
-/* How much of memory bodies of a kind may use, with everything else. */
+uint64_t store_read_limit(const struct store *store)
+{
+    return store->arena.limit_bytes / READ_SHARE;
+}
+
+/* Memory in use for anything but reads. */
+static uint64_t body_used_bytes(const struct store *store)
+{
+    return store->arena.used_bytes - store->read_bytes;
+}
+
+/* How much of memory bodies of a kind may use, with everything else but reads. */
 static uint64_t body_limit_bytes(const struct store *store, enum store_body_kind kind)
 {
     uint64_t limit_bytes = store->arena.limit_bytes;
+    uint64_t kept_bytes = 2 * store_read_limit(store);
 
-    return kind == BODY_COPY ? limit_bytes : limit_bytes - limit_bytes / COPY_SHARE;
+    if (kind != BODY_COPY)
+        kept_bytes += limit_bytes / COPY_SHARE;
+    return limit_bytes - kept_bytes;
+}
+
+/* The most that bodies which wait for another worker may use: as much is left for its copies. */
+static uint64_t forwarded_limit_bytes(const struct store *store)
+{
+    return body_limit_bytes(store, BODY_COPY) / 2;
 }
 
 /* May `bytes` more be used for bodies of this kind? */
 static bool body_fits(const struct store *store, enum store_body_kind kind, uint64_t bytes)
 {
-    if (kind == BODY_FORWARDED && store->forwarded_bytes + bytes > store->arena.limit_bytes / 2)
+    if (kind == BODY_FORWARDED && store->forwarded_bytes + bytes > forwarded_limit_bytes(store))
         return false;
-    return store->arena.used_bytes + bytes <= body_limit_bytes(store, kind);
+    return body_used_bytes(store) + bytes <= body_limit_bytes(store, kind);
 }
 
 size_t store_body_max(const struct store *store, enum store_body_kind kind)
 {
-    uint64_t limit_bytes = kind == BODY_FORWARDED ? store->arena.limit_bytes / 2
+    uint64_t limit_bytes = kind == BODY_FORWARDED ? forwarded_limit_bytes(store)
                                                   : body_limit_bytes(store, kind);
 
     if (limit_bytes < 2 * ARENA_CHUNK_MAX)
@@ -209,7 +234,7 @@ uint64_t store_memory_lacking(const struct store *store)
 
     if (next == NULL)
         return 0;
-    wanted_bytes = store->arena.used_bytes + body_need(next->len);
+    wanted_bytes = body_used_bytes(store) + body_need(next->len);
     limit_bytes = body_limit_bytes(store, next->kind);
     return wanted_bytes > limit_bytes ? wanted_bytes - limit_bytes : 0;
 }

@@ -91,7 +91,10 @@ struct store {
     struct list seal_files;
     struct list seals; /* under way, but those given up */
     unsigned n_sealing;
-    struct list loading; /* reads that wait for disks, but those given up */
+    struct list loading;       /* reads that wait for disks, but those given up */
+    struct list large_reads;   /* reads of one large block each that wait for memory, in order */
+    uint64_t read_bytes;       /* memory of what was read from disk */
+    uint64_t large_read_bytes; /* of it, of large blocks */
     int seal_status;
     store_cb sealed, closed;
     void *sealed_arg, *closed_arg;

@@ -12,7 +12,6 @@
 #include <stdio.h>
 
 #include "sim_faults.h"
-#include "worker/session.h"
 #include "world.h"
 
 enum {
@@ -21,7 +20,8 @@ enum {
     HEARTBEAT_MS = 2000,
     SHUTDOWN_MS = 60000,
     DISK_DEADLINE_MS = 10000,
-    FIRST_CHUNK_BYTES = 512, /* by which a partition may pass the limit: store_memory.c */
+    FIRST_CHUNK_BYTES = 512,    /* by which a partition may pass the limit: store_memory.c */
+    READ_BLOCK_BYTES = 2 << 20, /* a block larger than the memory for such, read alone */
 };
 
 static const bool worker_moves[SIM_WORKER_STATE_END][SIM_WORKER_STATE_END] = {
@@ -299,9 +299,9 @@ static void worker_check_memory(struct sim_worker *self, uint32_t index)
     struct store_stats stats;
 
     store_stats(self->worker->shards[index]->store, &stats);
-    uint64_t n_connections = atomic_load(&self->worker->n_connections);
-    uint64_t limit = stats.memory_bytes + stats.n_partitions * FIRST_CHUNK_BYTES +
-                     n_connections * SESSION_FRAME_BYTES_MAX;
+    uint64_t rounding = stats.memory_bytes / 8; /* of what is read up to chunks */
+    uint64_t limit = stats.memory_bytes + stats.n_partitions * FIRST_CHUNK_BYTES + rounding +
+                     READ_BLOCK_BYTES;
     if (stats.memory_used > limit)
         sim_report_fail(&self->world->report, "%s shard %u uses %llu bytes of memory, limit %llu",
                         self->id, index, (unsigned long long)stats.memory_used,

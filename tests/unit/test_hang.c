@@ -171,6 +171,30 @@ static void test_reads_of_a_hanging_directory_fail_and_others_do_not_wait(void *
                     (DEADLINE_MS + 5000) * 1000000ull);
 }
 
+/* Those that wait for the memory of large blocks, too, and it is free for others then. */
+static void test_reads_of_large_blocks_in_a_hanging_directory_fail_and_others_do_not_wait(
+    void **state)
+{
+    struct store_fixture *f = *state;
+    unsigned n_failed = 0, n_read = 0;
+
+    push_all(f, 1);
+    pass(f, 1000);
+    assert_int_equal(bytes_in_memory(f), 0);
+    sim_disk_hang(&f->disk.sim, "/sim");
+    for (int round = 0; round < 2; round++) {
+        for (uint32_t i = 0; i < PARTITIONS; i++) {
+            struct block_home home = home_of(i);
+            int rc = store_fixture_read(f, &home, NULL, 1); /* every block is larger */
+
+            assert_true(rc == 0 || rc == OVERHAND_E_IO);
+            n_failed += rc != 0;
+            n_read += rc == 0;
+        }
+    }
+    assert_true(n_failed > 0 && n_read > 0);
+}
+
 static void test_a_name_in_a_hanging_directory_blocks_nobody_who_writes_it_again(void **state)
 {
     struct store_fixture *f = *state;
@@ -284,6 +308,7 @@ int main(void)
         TEST_TWO(test_a_process_that_was_frozen_does_not_take_its_disks_for_hanging),
         TEST_TWO(test_the_memory_of_a_write_that_hangs_is_kept_until_it_ends),
         TEST_TWO(test_reads_of_a_hanging_directory_fail_and_others_do_not_wait),
+        TEST_TWO(test_reads_of_large_blocks_in_a_hanging_directory_fail_and_others_do_not_wait),
         TEST_TWO(test_a_name_in_a_hanging_directory_blocks_nobody_who_writes_it_again),
         TEST_ONE(test_without_another_directory_nothing_new_is_taken_and_memory_is_served),
         TEST_TWO(test_a_seal_gives_up_what_hangs_and_keeps_the_rest),

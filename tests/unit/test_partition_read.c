@@ -15,6 +15,8 @@
 static const struct block_home home = {.app_uid = 7, .shuffle_id = 3, .partition = 11};
 static const char *const file_name = "0000000000000007-3-11-0.ovh";
 
+static const struct attempt_set everything;
+
 struct one_read {
     struct partition_read read;
     struct store_fixture *f;
@@ -236,6 +238,72 @@ static void on_closed(void *arg, int status)
     *(bool *)arg = true;
 }
 
+/* Blocks larger than asked for share 1/16 of 64 MiB: two of 1.5 MiB at a time. */
+static void test_large_blocks_wait_for_each_others_memory_in_order(void **state)
+{
+    struct store_fixture *f = *state;
+    struct one_read reads[6];
+    unsigned n_done = 0;
+
+    put_attempts(f, 1, 3 << 19);
+    for (int i = 0; i < 6; i++)
+        start(f, &reads[i], &everything, 42, 1000); /* behind the small block */
+    store_fixture_settle(f);
+    for (int i = 0; i < 6; i++) {
+        n_done = 0;
+        for (int j = 0; j < 6; j++)
+            n_done += reads[j].n_done;
+        assert_in_range(n_done, 1 + i, 2 + i);
+        assert_int_equal(reads[i].n_done, 1);
+        assert_int_equal(reads[i].status, 0);
+        assert_int_equal(reads[i].read.len, (3 << 19) + BLOCK_HEADER_BYTES);
+        assert_in_range(store_fixture_stats(f).memory_used, 3 << 19, 2 * (2 << 20));
+        partition_read_finish(&reads[i].read);
+        store_fixture_settle(f);
+    }
+    assert_int_equal(store_fixture_stats(f).memory_used, 0);
+}
+
+static void test_a_block_larger_than_the_memory_for_such_is_read_alone(void **state)
+{
+    struct store_fixture *f = *state;
+    struct one_read reads[3];
+
+    put_attempts(f, 1, 6 << 20);
+    for (int i = 0; i < 3; i++)
+        start(f, &reads[i], &everything, 42, 1000);
+    for (int i = 0; i < 3; i++) {
+        store_fixture_settle(f);
+        assert_int_equal(reads[i].n_done, 1);
+        assert_true(i == 2 || reads[i + 1].n_done == 0);
+        partition_read_finish(&reads[i].read);
+    }
+    store_fixture_settle(f);
+    assert_int_equal(store_fixture_stats(f).memory_used, 0);
+}
+
+static void test_gaps_bring_no_more_than_twice_what_is_asked_for(void **state)
+{
+    struct store_fixture *f = *state;
+    struct attempt_range ranges[20];
+    struct attempt_set set = {ranges, 20};
+    struct one_read one;
+
+    for (uint64_t i = 0; i < 20; i++)
+        ranges[i] = (struct attempt_range){2 * i, 1};
+    store_fixture_close(f);
+    f->options.run_bytes = 1 << 20;
+    store_fixture_open(f);
+    put_attempts(f, 40, 20000);
+    assert_int_equal(read_once(f, &one, &set, 0, 150000), 0);
+    assert_in_range(one.read.len, 6 * 20032, 150000);
+    assert_in_range(store_fixture_stats(f).memory_used, 0, 3 * 150000 + (64 << 10));
+    partition_read_finish(&one.read);
+    assert_int_equal(read_once(f, &one, &set, 0, 1 << 20), 0); /* all of them */
+    assert_int_equal(one.read.len, 20 * 20032);
+    partition_read_finish(&one.read);
+}
+
 static void test_closing_waits_for_reads_and_for_their_end(void **state)
 {
     struct store_fixture *f = *state;
@@ -277,6 +345,9 @@ int main(void)
         TEST(test_bytes_stay_while_their_memory_is_flushed_and_the_shuffle_dropped),
         TEST(test_a_damaged_block_is_told_to_those_who_want_it_alone),
         TEST(test_each_failing_open_or_read_is_told_and_the_next_read_works),
+        TEST(test_large_blocks_wait_for_each_others_memory_in_order),
+        TEST(test_a_block_larger_than_the_memory_for_such_is_read_alone),
+        TEST(test_gaps_bring_no_more_than_twice_what_is_asked_for),
         TEST(test_closing_waits_for_reads_and_for_their_end),
     };
 
