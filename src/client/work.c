@@ -125,6 +125,27 @@ void work_submit(struct work *work, struct work_job *job, bool urgent)
     pthread_mutex_unlock(&work->mutex);
 }
 
+void work_submit_all(struct work *work, struct list *jobs)
+{
+    bool several = jobs->next != jobs->prev;
+    struct list *node;
+
+    if (list_empty(jobs))
+        return;
+    if (work->n_threads == 0) {
+        while ((node = list_pop_front(jobs)) != NULL)
+            work_submit(work, container_of(node, struct work_job, node), false);
+        return;
+    }
+    pthread_mutex_lock(&work->mutex);
+    list_splice_back(&work->queued, jobs);
+    if (work->n_idle > 0 && several)
+        pthread_cond_broadcast(&work->wake);
+    else if (work->n_idle > 0)
+        pthread_cond_signal(&work->wake);
+    pthread_mutex_unlock(&work->mutex);
+}
+
 void work_free(struct work *work)
 {
     pthread_mutex_lock(&work->mutex);

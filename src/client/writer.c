@@ -41,6 +41,7 @@ static void writer_init(struct overhand_writer *writer,
     client_cond_init(&writer->cond);
     budget_wait_init(&writer->budget_wait, &writer->cond);
     exceptions_init(&writer->exceptions);
+    list_init(&writer->jobs);
     list_init(&writer->dirty);
     loop_task_init(&writer->look_task, writer_on_look);
     loop_task_init(&writer->close_task, writer_on_close);
@@ -211,6 +212,7 @@ static int writer_hand_over_all(struct overhand_writer *writer, bool last, uint6
 
         if (writer_chain_bytes(writer, partition) == 0 && !end)
             continue;
+        writer->gathering = true;
         while (!writer_hand_over(writer, partition, last)) {
             int rc = writer_wait(writer, WRITER_NEED_SEND, deadline_ns);
 
@@ -218,6 +220,7 @@ static int writer_hand_over_all(struct overhand_writer *writer, bool last, uint6
                 return rc;
         }
     }
+    writer_submit(writer);
     writer_release_empty(writer);
     writer_leave_line(writer);
     return 0;
@@ -357,6 +360,7 @@ void overhand_writer_close(struct overhand_writer *writer)
     if (writer == NULL)
         return;
     client = writer->client;
+    ASSERT(list_empty(&writer->jobs));
     for (uint32_t partition = 0; partition < writer->layout.n_partitions; partition++)
         writer_arena_give(&writer->arena, writer->partitions[partition].first);
     client_lock(client);

@@ -31,6 +31,7 @@ enum {
     WRITER_BATCH_BYTES = 240 << 10,    /* a partition with so much leaves: batches near 256 KiB */
     WRITER_BATCH_MAX_BYTES = 4 << 20,  /* no batch is larger, unless one record is */
     WRITER_BATCH_MIN_BYTES = 16 << 10, /* under pressure, those with less stay if they can */
+    WRITER_JOBS_MAX = 16,              /* blocks that the compression threads hear of at once */
     WRITER_MEMORY_MIN_BYTES = 1 << 20,
     WRITER_MEMORY_BYTES = 64 << 20, /* default */
 };
@@ -52,6 +53,14 @@ struct writer_block {
     uint32_t raw_len;
     uint8_t *data; /* owned; header and payload; NULL: the attempt ended before */
     size_t len;
+};
+
+/* What the caller's thread waits for. */
+enum writer_need {
+    WRITER_NEED_NOTHING,
+    WRITER_NEED_SEND,  /* send memory */
+    WRITER_NEED_ARENA, /* chains that came back, or send memory to hand over more */
+    WRITER_NEED_KEPT,  /* everything was acked, by workers that live */
 };
 
 struct writer_partition {
@@ -76,12 +85,16 @@ struct overhand_writer {
     struct writer_partition *partitions;
     uint64_t handed_bytes; /* arena bytes handed over and not back yet */
     bool finishing, finished, all_handed_over;
+    struct list jobs; /* handed over, and the compression threads not told yet */
+    unsigned n_jobs;
+    bool gathering; /* more are coming */
     char *exceptions_text;
     uint64_t wait_ns;
 
     /* crossing */
     pthread_cond_t cond;
     struct budget_wait budget_wait;
+    enum writer_need waiting_for;
     struct arena_block *returned; /* chains the compression threads are done with */
     uint64_t n_unacked;           /* blocks handed over and neither acked nor given up */
     uint64_t n_acked;             /* blocks that workers have */
@@ -128,12 +141,10 @@ void writer_leave_line(struct overhand_writer *writer);
 /* Get memory for the arena: hand over the fullest partitions, wait for chains to come back.
  * Returns: 0 (try again to take memory), OVERHAND_E_AGAIN, or what ended the attempt. */
 MUST_CHECK int writer_make_room(struct overhand_writer *writer, uint64_t deadline_ns);
-enum writer_need {
-    WRITER_NEED_SEND,  /* send memory */
-    WRITER_NEED_ARENA, /* chains that came back, or send memory to hand over more */
-    WRITER_NEED_KEPT,  /* everything was acked, by workers that live */
-};
-/* Wait for that. Returns: 0 (look again), OVERHAND_E_AGAIN, or what ended the attempt. */
+/* Tell the compression threads what was handed over while writer->gathering, which keeps them from
+ * being woken for each of many small blocks. Ends the gathering; so does writer_wait. */
+void writer_submit(struct overhand_writer *writer);
+/* Tell, then wait for that. Returns: 0 (look again), OVERHAND_E_AGAIN, or what ended the attempt. */
 MUST_CHECK int writer_wait(struct overhand_writer *writer, enum writer_need need,
                            uint64_t deadline_ns);
 

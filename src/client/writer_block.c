@@ -160,6 +160,7 @@ void writer_block_run(struct work_job *job, struct codec *codec)
     client_lock(writer->client);
     end->next = writer->returned;
     writer->returned = chain;
-    pthread_cond_signal(&writer->cond);
+    if (writer->waiting_for == WRITER_NEED_ARENA)
+        pthread_cond_signal(&writer->cond);
     client_unlock(writer->client);
 }

@@ -22,6 +22,13 @@ size_t writer_chain_bytes(const struct overhand_writer *writer, uint32_t partiti
 
 /* ---- handing over ---- */
 
+void writer_submit(struct overhand_writer *writer)
+{
+    writer->n_jobs = 0;
+    writer->gathering = false;
+    work_submit_all(writer->client->work, &writer->jobs);
+}
+
 static uint64_t chain_memory(const struct arena_block *chain)
 {
     uint64_t bytes = 0;
@@ -62,7 +69,9 @@ bool writer_hand_over_chain(struct overhand_writer *writer, uint32_t partition,
     list_init(&block->node);
     writer->handed_bytes += chain_memory(chain);
     writer->partitions[partition].ended = last;
-    work_submit(client->work, &block->job, false);
+    list_push_back(&writer->jobs, &block->job.node);
+    if (++writer->n_jobs == WRITER_JOBS_MAX || !writer->gathering)
+        writer_submit(writer);
     return true;
 }
 
@@ -160,10 +169,12 @@ static void writer_flush_fullest(struct overhand_writer *writer)
         limit_bytes = UINT64_MAX;
     }
     for (size_t i = 0; i < n && writer->handed_bytes < limit_bytes; i++) {
+        writer->gathering = true;
         if (!writer_hand_over(writer, victims[i].partition, false))
             break;
     }
     mem_free(victims);
+    writer_submit(writer);
     if (n == 0)
         writer_release_empty(writer);
 }
@@ -178,6 +189,8 @@ static bool writer_wants_flush(const struct overhand_writer *writer)
 static bool writer_has(const struct overhand_writer *writer, enum writer_need need)
 {
     switch (need) {
+    case WRITER_NEED_NOTHING:
+        break;
     case WRITER_NEED_SEND:
         return writer->budget_wait.granted;
     case WRITER_NEED_ARENA:
@@ -195,9 +208,12 @@ int writer_wait(struct overhand_writer *writer, enum writer_need need, uint64_t 
     uint64_t start_ns = client_now_ns(client);
     bool in_time = true;
 
+    writer_submit(writer);
     client_lock(client);
+    writer->waiting_for = need;
     while (in_time && writer->status == 0 && !writer_has(writer, need))
         in_time = client_wait(client, &writer->cond, deadline_ns);
+    writer->waiting_for = WRITER_NEED_NOTHING;
     bool ready = writer_has(writer, need);
     int status = writer->status;
     client_unlock(client);

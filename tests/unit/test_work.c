@@ -42,13 +42,23 @@ static void counted_done(struct work_job *job)
 static void jobs_submit(struct work *work, struct counted_job *jobs, unsigned *n_left,
                         struct loop *loop)
 {
+    struct list together;
+
+    list_init(&together);
     *n_left = JOBS;
     for (unsigned i = 0; i < JOBS; i++) {
         jobs[i] = (struct counted_job){
             .job = {.run = counted_run, .done = counted_done}, .n_left = n_left, .loop = loop};
-        work_submit(work, &jobs[i].job, i % 3 == 0);
+        if (i % 2 == 0)
+            list_push_back(&together, &jobs[i].job.node);
+        else
+            work_submit(work, &jobs[i].job, i % 3 == 0);
+        if (i % 100 == 99)
+            work_submit_all(work, &together);
         assert_int_equal(jobs[i].n_done, 0);
     }
+    assert_true(list_empty(&together));
+    work_submit_all(work, &together);
 }
 
 static void test_jobs_run_and_finish_once_on_threads(void **state)
