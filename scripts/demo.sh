@@ -13,8 +13,8 @@ set -euo pipefail
 
 # shellcheck source=scripts/setup.sh
 source scripts/setup.sh
-# shellcheck source=scripts/tpch.sh
-source scripts/tpch.sh
+# shellcheck source=scripts/tpc.sh
+source scripts/tpc.sh
 use_java
 
 scale=1
@@ -32,7 +32,7 @@ export SPARK_HOME
 export SPARK_LOCAL_IP=127.0.0.1
 overhand=$PWD/build/release/overhand
 plugin_jar=$PWD/build/release/overhand-spark.jar
-data=$(tpch_data_dir "$scale")
+data=$(tpc_data_dir tpch "$scale")
 out=$PWD/build/demo
 cluster_pid=
 
@@ -63,7 +63,7 @@ submit() {
     shift
     "$SPARK_HOME/bin/spark-submit" --master 'local[2]' --driver-memory 4g \
         --conf spark.ui.enabled=false --conf "spark.local.dir=$out/local" \
-        "$@" --class "org.overhand.tpch.$class" "$tpch_jar" "${arguments[@]}" 2>"$log" || {
+        "$@" --class "org.overhand.bench.$class" "$tpc_jar" "${arguments[@]}" 2>"$log" || {
         tail -n 30 "$log" >&2
         say "this run failed; its log is $log"
         return 1
@@ -89,14 +89,14 @@ start_cluster() {
 run_queries() {
     local name=$1
     shift
-    submit "$name" Run --data "$data" --out "$out/$name" --label "$name" -- \
+    submit "$name" Run --workload tpch --data "$data" --out "$out/$name" -- \
         --conf spark.sql.autoBroadcastJoinThreshold=-1 "$@" || true
-    [ -f "$out/$name/summary.tsv" ] || die "the pass through $name did not come to its end"
+    [ -f "$out/$name/steps.jsonl" ] || die "the pass through $name did not come to its end"
 }
 
 rm -rf "$out"
 mkdir -p "$out"
-tpch_setup "$scale"
+tpc_setup tpch "$scale"
 start_cluster
 
 say "22 queries through Overhand (masters $masters)"
@@ -110,4 +110,4 @@ run_queries spark
 "$overhand" status --masters "$masters"
 stop_cluster
 echo
-"$tpch_runner/compare.py" "$out/overhand" "$out/spark"
+bench/spark/compare.py "$out/overhand" "$out/spark"

@@ -36,15 +36,15 @@ open_spark "$version"
 # What some suites need on top: the demo's queries and their data, Delta Lake.
 # shellcheck source=scripts/setup.sh
 source scripts/setup.sh
-# shellcheck source=scripts/tpch.sh
-source scripts/tpch.sh
+# shellcheck source=scripts/tpc.sh
+source scripts/tpc.sh
 tpch_scale=0.05
 extra_jars=''
 for suite in "${suites[@]}"; do
     case $suite in
         chaos*)
-            tpch_setup "$tpch_scale"
-            extra_jars+=:$tpch_jar
+            tpc_setup tpch "$tpch_scale"
+            extra_jars+=:$tpc_jar
             ;;
         delta)
             cache_lock
@@ -126,7 +126,7 @@ run_suite() {
         --driver-java-options "-XX:+UseSerialGC -Dderby.system.home=$dir -Doverhand.test.masters=$masters \
 -Doverhand.test.workers=$workers -Doverhand.test.jars=$jar:$tests_jar -Doverhand.test.log=$log \
 -Doverhand.test.dir=$dir -Doverhand.test.bin=$bin \
--Doverhand.test.tpch=$(tpch_data_dir "$tpch_scale") -Doverhand.test.rounds=${OVERHAND_ROUNDS:-1}" \
+-Doverhand.test.tpch=$(tpc_data_dir tpch "$tpch_scale") -Doverhand.test.rounds=${OVERHAND_ROUNDS:-1}" \
         "${program[@]}" >"$log" 2>&1 || rc=$?
     grep -E '^(PASS|FAIL) |^[0-9]+ passed' "$log" | grep -v "PASS .* with Spark's own shuffle" ||
         [ "$rc" -ne 0 ] || rc=1

@@ -1,9 +1,9 @@
-package org.overhand.tpch;
+package org.overhand.bench;
 
 import java.util.HashMap;
 import java.util.Map;
 
-/** The command line of our two programs, a list of {@code --name value}. */
+/** The command line of our programs, a list of {@code --name value}. */
 final class Arguments {
     private final Map<String, String> values = new HashMap<>();
 
@@ -29,5 +29,9 @@ final class Arguments {
 
     String get(String name, String otherwise) {
         return values.getOrDefault(name, otherwise);
+    }
+
+    long number(String name) {
+        return Long.parseLong(get(name));
     }
 }

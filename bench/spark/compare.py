@@ -3,16 +3,17 @@
 
     compare.py OVERHAND_DIRECTORY SPARK_DIRECTORY
 
-Each directory is what org.overhand.tpch.Run leaves: q<N>.rows with the sorted rows of a query, and
-summary.tsv. Two answers are equal when every row and column is. A query that failed in either pass
+Each directory is what org.overhand.bench.Run leaves: q<N>.rows with the sorted rows of a query, and
+steps.jsonl. Two answers are equal when every row and column is. A query that failed in either pass
 counts as different. The exit code is 0 only when all 22 answers are equal.
 """
 
 import dataclasses
+import json
 import pathlib
 import sys
 
-QUERIES = range(1, 23)
+QUERIES = [f"q{number}" for number in range(1, 23)]
 MEGABYTE = 1e6
 
 
@@ -25,17 +26,23 @@ class Result:
 
 
 def read_summary(folder):
-    """Map query number to Result, for the queries that succeeded."""
+    """Map query to Result, for the queries that succeeded."""
     results = {}
-    for line in (folder / "summary.tsv").read_text().splitlines():
-        query, seconds, shuffle_bytes, _rows = line.split("\t")
-        results[int(query)] = Result(float(seconds), int(shuffle_bytes))
+    for line in (folder / "steps.jsonl").read_text().splitlines():
+        step = json.loads(line)
+        if "error" not in step:
+            results[step["step"]] = Result(step["seconds"], step["bytes_written"])
     return results
 
 
-def first_difference(ours, theirs):
+def rows_of(folder, query):
+    """The lines of an answer; one without rows has no file."""
+    path = folder / f"{query}.rows"
+    return path.read_text().splitlines() if path.exists() else []
+
+
+def first_difference(our_rows, their_rows):
     """A line that says where two answers part, or None when they are equal."""
-    our_rows, their_rows = ours.read_text().splitlines(), theirs.read_text().splitlines()
     if len(our_rows) != len(their_rows):
         return f"{len(our_rows)} rows against {len(their_rows)}"
     for number, (our_row, their_row) in enumerate(zip(our_rows, their_rows), 1):
@@ -66,7 +73,7 @@ def compare(our_folder, their_folder):
     """Print the table and return how many answers are equal."""
     ours, theirs = read_summary(our_folder), read_summary(their_folder)
     differences = []
-    in_both = sorted(ours.keys() & theirs.keys())
+    in_both = [query for query in QUERIES if query in ours and query in theirs]
 
     print(f"{'':5}  {'seconds':>22}  {'shuffle MB written':>26}")
     print(f"{'query':>5}  {'overhand':>10}  {'spark':>10}  {'overhand':>12}  {'spark':>12}  equal")
@@ -75,14 +82,13 @@ def compare(our_folder, their_folder):
             where = " and ".join(
                 name for name, pass_ in (("overhand", ours), ("spark", theirs)) if query not in pass_
             )
-            differences.append(f"q{query}: failed through {where}")
-            print(f"{'q%d' % query:>5}  failed through {where}")
+            differences.append(f"{query}: failed through {where}")
+            print(f"{query:>5}  failed through {where}")
             continue
-        name = f"q{query}.rows"
-        difference = first_difference(our_folder / name, their_folder / name)
+        difference = first_difference(rows_of(our_folder, query), rows_of(their_folder, query))
         if difference:
-            differences.append(f"q{query}: {difference}")
-        print(row_of(f"q{query}", ours[query], theirs[query], "no" if difference else "yes"))
+            differences.append(f"{query}: {difference}")
+        print(row_of(query, ours[query], theirs[query], "no" if difference else "yes"))
 
     our_total, their_total = (total([pass_[q] for q in in_both]) for pass_ in (ours, theirs))
     print(row_of("total", our_total, their_total, ""))
