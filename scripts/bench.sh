@@ -43,7 +43,8 @@ bench_spark() {
     cache_lock
     tpc_build_runner
     cache_unlock
-    python3 bench/spark/run.py --bin "$bin" --spark-home "$SPARK_HOME" --jar "$tpc_jar" --dir "$out/spark" "$@"
+    python3 bench/spark/run.py --bin "$bin" --spark-home "$SPARK_HOME" --jar "$tpc_jar" --dir "$out/spark" \
+        --celeborn-home "$CELEBORN_DIR" --uniffle-home "$UNIFFLE_DIR" "$@"
 }
 
 bench_quick() {

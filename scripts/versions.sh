@@ -14,6 +14,10 @@ MAVEN_COPY=org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependenc
 # Delta Lake, from Maven Central, for the tests of its optimized write: the last line for Spark 3.5.
 DELTA_VERSION=3.3.2
 
+# The services that ./dev bench spark runs beside Overhand, where their binary releases were unpacked in the cache.
+CELEBORN_VERSION=0.7.0
+UNIFFLE_VERSION=0.10.0
+
 # Debian source packages rebuilt as position independent archives (scripts/static-deps.sh).
 # Raise the number when the list or the way of building changes; it names the directory in the cache.
 STATIC_DEPS_VERSION=2

@@ -14,13 +14,15 @@ import signal
 import subprocess
 import sys
 
+from celeborn import Celeborn
 from overhand import Overhand
 from results import Results
 from service import Service
 from session import MASTERS, Session
+from uniffle import Uniffle
 from workload import QUICK, all_workloads
 
-SERVICES = {service.name: service for service in (Overhand, Service)}
+SERVICES = {service.name: service for service in (Overhand, Service, Celeborn, Uniffle)}
 
 
 def parse(arguments):
@@ -29,6 +31,8 @@ def parse(arguments):
     parser.add_argument("--spark-home", required=True)
     parser.add_argument("--jar", required=True, help="the runner's")
     parser.add_argument("--dir", required=True, help="for data, logs and results")
+    parser.add_argument("--celeborn-home", required=True, help="its binary release")
+    parser.add_argument("--uniffle-home", required=True, help="its binary release")
     parser.add_argument("--quick", action="store_true", help="one round of a part of the workloads, smaller")
     parser.add_argument("--rounds", type=int, help="default 3, quick 1")
     parser.add_argument("--services", help=f"comma separated, of {','.join(SERVICES)}; default: all")
@@ -108,6 +112,7 @@ def main():
     shutil.rmtree(options.dir, ignore_errors=True)
     os.makedirs(options.dir)
     options.data = make_data(workloads)
+    options.jar = shutil.copy(options.jar, options.dir)  # another build may replace it meanwhile
 
     results = Results(os.path.join(options.dir, "results.jsonl"))
     for number in range(1, options.rounds + 1):

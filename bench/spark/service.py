@@ -31,6 +31,10 @@ class Service:
     def spark_conf(self):
         return {}
 
+    def environment(self):
+        """What Spark's processes need in their environment."""
+        return {}
+
     def data_directories(self):
         """Where its servers keep shuffle data."""
         return []
@@ -40,6 +44,11 @@ class Service:
 
     def log(self, name):
         return os.path.join(self.directory, f"{name}.log")
+
+    def says(self, name, text):
+        """Whether a log has a text by now."""
+        with open(self.log(name), encoding="utf-8", errors="replace") as log:
+            return text in log.read()
 
 
 def free_ports(count):

@@ -57,7 +57,7 @@ class Session:
         home = os.path.dirname(self.options.spark_home)
         libraries = [os.path.join(home, "lib", name) for name in sorted(os.listdir(os.path.join(home, "lib")))]
         return {**os.environ, "SPARK_HOME": self.options.spark_home, "SPARK_LOCAL_IP": "127.0.0.1",
-                "PYTHONPATH": ":".join(libraries), "PYSPARK_PYTHON": "python3"}
+                "PYTHONPATH": ":".join(libraries), "PYSPARK_PYTHON": "python3", **self.service.environment()}
 
     def run(self):
         """Yield a dictionary for each step. A machine that does not end well is an exception."""

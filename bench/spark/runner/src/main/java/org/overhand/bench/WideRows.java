@@ -34,8 +34,36 @@ final class WideRows {
                         "concat('item ', CAST(pmod(hash(id, 5), 18000) AS STRING), ' in colour') AS name");
     }
 
-    /** What a partition holds, small enough to collect. */
-    record Sum(long rows, long hash, boolean sorted, long first, long last) implements Serializable {
+    /** What a partition holds, small enough to collect. No record: the Kryo of Spark cannot write one. */
+    static final class Sum implements Serializable {
+        private static final long serialVersionUID = 1L;
+
+        private final long rows;
+        private final long hash;
+        private final boolean sorted;
+        private final long first;
+        private final long last;
+
+        private Sum(long rows, long hash, boolean sorted, long first, long last) {
+            this.rows = rows;
+            this.hash = hash;
+            this.sorted = sorted;
+            this.first = first;
+            this.last = last;
+        }
+
+        long rows() {
+            return rows;
+        }
+
+        long hash() {
+            return hash;
+        }
+
+        boolean sorted() {
+            return sorted;
+        }
+
         static Sum total(List<Sum> parts) {
             long rows = 0;
             long hash = 0;
