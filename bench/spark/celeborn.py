@@ -1,4 +1,4 @@
-"""Celeborn: one master and two workers of its binary release. peers/celeborn.md gives the reason of each setting."""
+"""Celeborn: one master and two workers of its binary release. docs/PERFORMANCE.md gives the reason of each setting."""
 import glob
 import os
 import shutil
@@ -13,12 +13,17 @@ MEMORY = {"CELEBORN_MASTER_MEMORY": "1g", "CELEBORN_WORKER_MEMORY": "1g", "CELEB
 class Celeborn(Service):
     name = "celeborn"
 
+    @staticmethod
+    def clients(options):
+        return glob.glob(os.path.join(options.celeborn_home, "spark", "celeborn-client-spark-3-shaded_2.12-*.jar"))
+
+    @classmethod
+    def missing(cls, options):
+        return None if cls.clients(options) else f"no binary release in {options.celeborn_home}"
+
     def start(self):
         self.home = self.options.celeborn_home
-        client = glob.glob(os.path.join(self.home, "spark", "celeborn-client-spark-3-shaded_2.12-*.jar"))
-        if len(client) != 1:
-            raise RuntimeError(f"no release of Celeborn in {self.home}: see bench/spark/peers/celeborn.md")
-        self.client = client[0]
+        self.client, = self.clients(self.options)
         port, http, *worker_https = free_ports(4)
         self.endpoint = f"127.0.0.1:{port}"
         self.start_one("master", "start-master.sh", {

@@ -35,7 +35,7 @@ def parse(arguments):
     parser.add_argument("--uniffle-home", required=True, help="its binary release")
     parser.add_argument("--quick", action="store_true", help="one round of a part of the workloads, smaller")
     parser.add_argument("--rounds", type=int, help="default 3, quick 1")
-    parser.add_argument("--services", help=f"comma separated, of {','.join(SERVICES)}; default: all")
+    parser.add_argument("--services", help=f"comma separated, of {','.join(SERVICES)}; default: all that are installed")
     parser.add_argument("--workloads", help="comma separated; default: all, quick: " + ",".join(QUICK))
     parser.add_argument("--steps", help="comma separated: only these queries")
     parser.add_argument("--warm-up", choices=["step", "all"],
@@ -56,8 +56,20 @@ def parse(arguments):
     options = parser.parse_args(arguments)
     options.rounds = options.rounds or (1 if options.quick else 3)
     options.warm_up = options.warm_up or ("step" if options.quick else "all")
-    options.services = options.services.split(",") if options.services else list(SERVICES)
+    options.services = options.services.split(",") if options.services else services_here(options)
     return options
+
+
+def services_here(options):
+    """Those that can be run here; says what is left out, and why."""
+    here = []
+    for name, service in SERVICES.items():
+        missing = service.missing(options)
+        if missing:
+            print(f"== LEFT OUT: {name}: {missing} (docs/PERFORMANCE.md says how to add it)", file=sys.stderr)
+        else:
+            here.append(name)
+    return here
 
 
 def chosen_workloads(options):

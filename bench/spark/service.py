@@ -16,6 +16,11 @@ class Service:
         self.processes = []
         os.makedirs(directory, exist_ok=True)
 
+    @staticmethod
+    def missing(options):
+        """What is not there that must be there to run it, or None."""
+        return None
+
     def start(self):
         """Return when Spark can use it."""
 

@@ -1,5 +1,5 @@
-"""Uniffle: one coordinator and two shuffle servers of its binary release. peers/uniffle.md gives the reason of each
-setting."""
+"""Uniffle: one coordinator and two shuffle servers of its binary release. docs/PERFORMANCE.md gives the
+reason of each setting."""
 import glob
 import json
 import os
@@ -19,12 +19,18 @@ COORDINATOR_MEMORY = ["-Xmx1g"]
 class Uniffle(Service):
     name = "uniffle"
 
+    @staticmethod
+    def clients(options):
+        jars = os.path.join(options.uniffle_home, "jars", "client", "spark3")
+        return glob.glob(os.path.join(jars, "rss-client-spark3-shaded-*.jar"))
+
+    @classmethod
+    def missing(cls, options):
+        return None if cls.clients(options) else f"no binary release in {options.uniffle_home}"
+
     def start(self):
         self.home = self.options.uniffle_home
-        client = glob.glob(os.path.join(self.home, "jars", "client", "spark3", "rss-client-spark3-shaded-*.jar"))
-        if len(client) != 1:
-            raise RuntimeError(f"no release of Uniffle in {self.home}: see bench/spark/peers/uniffle.md")
-        self.client = client[0]
+        self.client, = self.clients(self.options)
         port, self.http, *server_ports = free_ports(8)
         self.quorum = f"127.0.0.1:{port}"
         self.start_one("coordinator", "org.apache.uniffle.coordinator.CoordinatorServer", COORDINATOR_MEMORY, {
