@@ -1,7 +1,8 @@
 /* The part of the disk seam that all implementations share.
  *
  * An operation is filled in and checked here, counted as in flight and handed to the
- * implementation's `start`; the implementation ends it with disk_op_finish, on the loop, after
+ * implementation's `start`, at once or, when its directory has as many there as it may have, behind
+ * one of those that ends; the implementation ends it with disk_op_finish, on the loop, after
  * `start` has returned.
  *
  * Failing: what a caller promised (alignment, open files, names without a slash) is asserted; what
@@ -16,6 +17,13 @@ void disk_init(struct disk *disk, const struct disk_ops *ops, struct loop *loop)
 {
     *disk = (struct disk){.ops = ops, .loop = loop};
     list_init(&disk->under_way);
+    list_init(&disk->waiting);
+}
+
+void disk_set_dir_limit(struct disk *disk, unsigned n)
+{
+    ASSERT(disk->n_in_flight == 0);
+    disk->dir_limit = n;
 }
 
 int disk_dir_open(struct disk *disk, const char *path, bool direct, struct disk_dir *dir)
@@ -52,6 +60,31 @@ int disk_peek(struct disk *disk, struct disk_dir *dir, const char *name, void *b
     return disk->ops->peek(disk, dir, name, buffer, len, offset, file_bytes);
 }
 
+/* The operation of this directory that waits for longest; NULL: none does. */
+static struct disk_op *disk_next_waiting(const struct disk *disk, const struct disk_dir *dir)
+{
+    struct list *node;
+
+    list_for_each(node, &disk->waiting) {
+        struct disk_op *op = container_of(node, struct disk_op, node);
+
+        if (op->file->dir == dir)
+            return op;
+    }
+    return NULL;
+}
+
+/* Hand an operation to the implementation. */
+static void disk_op_start(struct disk_op *op)
+{
+    struct disk *disk = op->disk;
+
+    op->file->dir->n_started++;
+    op->started_ns = loop_now_ns(disk->loop);
+    list_push_back(&disk->under_way, &op->under_way);
+    disk->ops->start(disk, op);
+}
+
 static void disk_start(struct disk *disk, struct disk_op *op, enum disk_kind kind,
                        struct disk_file *file, disk_op_cb done)
 {
@@ -62,12 +95,13 @@ static void disk_start(struct disk *disk, struct disk_op *op, enum disk_kind kin
     op->moved = 0;
     op->iov_at = 0;
     op->status = 0;
-    op->started_ns = loop_now_ns(disk->loop);
     list_init(&op->node);
     list_init(&op->under_way);
-    list_push_back(&disk->under_way, &op->under_way);
     disk->n_in_flight++;
-    disk->ops->start(disk, op);
+    if (disk->dir_limit > 0 && file->dir->n_started >= disk->dir_limit)
+        list_push_back(&disk->waiting, &op->node);
+    else
+        disk_op_start(op);
 }
 
 void disk_open(struct disk *disk, struct disk_op *op, struct disk_file *file, struct disk_dir *dir,
@@ -161,9 +195,17 @@ void disk_free(struct disk *disk)
 
 void disk_op_finish(struct disk_op *op, int status)
 {
-    ASSERT(op->disk->n_in_flight > 0);
+    struct disk_dir *dir = op->file->dir;
+    struct disk_op *next = disk_next_waiting(op->disk, dir);
+
+    ASSERT(op->disk->n_in_flight > 0 && dir->n_started > 0);
     op->disk->n_in_flight--;
+    dir->n_started--;
     list_remove(&op->under_way);
+    if (next != NULL) {
+        list_remove(&next->node);
+        disk_op_start(next);
+    }
     op->status = status;
     if (op->kind == DISK_CLOSE)
         op->file->fd = -1;

@@ -21,9 +21,10 @@ struct disk_op;
 /* A directory that holds data, opened at start-up. */
 struct disk_dir {
     char *path;
-    int fd;        /* -1 in the simulation */
-    bool direct;   /* files are opened with O_DIRECT */
-    void *backend; /* simulation */
+    int fd;             /* -1 in the simulation */
+    bool direct;        /* files are opened with O_DIRECT */
+    void *backend;      /* simulation */
+    unsigned n_started; /* operations with the implementation; disk.c's */
 };
 
 /* An open file; embedded by its owner. */
@@ -53,7 +54,7 @@ struct disk_op {
     size_t len, moved;
     int flags;
     int status;
-    struct list node;
+    struct list node;      /* the implementation's, and disk.c's before */
     struct list under_way; /* disk.c's */
     uint64_t started_ns;
 };
@@ -81,8 +82,16 @@ struct disk {
     const struct disk_ops *ops;
     struct loop *loop;
     unsigned n_in_flight;
-    struct list under_way; /* operations, the longest under way first; disk_init */
+    unsigned dir_limit;    /* operations of one directory with the implementation; 0: any */
+    struct list under_way; /* those with the implementation, the longest under way first */
+    struct list waiting;   /* those that wait for another one of their directory to end */
 };
+
+/* Let the implementation have no more than n operations of one directory at a time; the others of
+ * that directory wait here, in their order. So one that hangs cannot take all threads, or places in
+ * a ring, from the others: the implementation should serve n operations of each at a time. Call
+ * before the first operation. */
+void disk_set_dir_limit(struct disk *disk, unsigned n);
 
 /* Open or create a directory for data and prove it writable (creates its last component with mode
  * 0700; `direct` falls back to buffered where the file system refuses O_DIRECT). A failure is
@@ -125,8 +134,8 @@ void disk_close(struct disk *disk, struct disk_op *op, struct disk_file *file, d
 /* Remove file->name from its directory; the file need not be open (then file->dir and file->name
  * alone are read). */
 void disk_unlink(struct disk *disk, struct disk_op *op, struct disk_file *file, disk_op_cb done);
-/* When the operation of this directory that is under way for longest was started; UINT64_MAX: there
- * is none. */
+/* When the operation of this directory that is under way for longest was given to the implementation;
+ * UINT64_MAX: there is none. */
 uint64_t disk_oldest_ns(const struct disk *disk, const struct disk_dir *dir);
 /* Free the instance; no operation may be under way. */
 void disk_free(struct disk *disk);

@@ -11,6 +11,10 @@
  * work in our own thread. Completions found at submission could be taken there and then; they are
  * left to the eventfd, so that a chain of cached reads cannot keep the loop from its sockets.
  *
+ * What cannot be done without waiting the kernel gives to worker threads, by default few of them: as many
+ * as there are entries are allowed, so that operations of one directory that hang leave some to the others
+ * (disk_set_dir_limit).
+ *
  * Failing: -EAGAIN and -EINTR are retried. A submission that the kernel is too busy for is repeated
  * after the next completion or URING_RETRY_MS. Other codes become the operation's status. */
 #include "disk/disk_uring.h"
@@ -246,6 +250,17 @@ static int uring_probe(struct io_uring *ring)
     return all ? 0 : uring_refused("this kernel lacks an operation (5.11 has all)", ENOSYS);
 }
 
+/* Kernels before 5.15 cannot be told, and go on with their own number. */
+static void uring_allow_workers(struct uring *uring)
+{
+    unsigned n_workers[2] = {uring->n_entries, 0}; /* for files; 0: as it is */
+    int rc = io_uring_register_iowq_max_workers(&uring->ring, n_workers);
+
+    if (rc != 0)
+        log_info("disk", "io_uring: the number of kernel workers stays as it is: %s",
+                 strerror(-rc));
+}
+
 static int uring_watch_completions(struct uring *uring)
 {
     uring->event_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
@@ -280,6 +295,7 @@ int disk_uring_new(struct loop *loop, unsigned n_entries, struct disk **disk)
         rc = uring_watch_completions(uring);
     if (rc != 0)
         goto fail_ring;
+    uring_allow_workers(uring);
     *disk = &uring->disk;
     return 0;
 

@@ -28,7 +28,9 @@
 #include "worker/worker.h"
 #include "worker/worker_conf.h"
 
-enum { DAEMON_RING_ENTRIES = 256, DAEMON_DISK_THREADS = 4 };
+/* What a shard's disk serves at a time, for each of the directories: so that one that hangs takes
+ * nothing from the others. */
+enum { DAEMON_RING_ENTRIES = 64, DAEMON_DISK_THREADS = 4 };
 
 struct daemon;
 
@@ -70,18 +72,24 @@ static _Noreturn void daemon_give_up(void)
 static int daemon_open_disk(struct daemon_shard *shard)
 {
     unsigned backend = shard->daemon->conf->disk_backend;
+    unsigned n_dirs = shard->daemon->conf->disk_directories.n_items;
+    unsigned dir_limit = DAEMON_RING_ENTRIES;
     int rc = OVERHAND_E_UNSUPPORTED;
 
     if (backend != WORKER_BACKEND_THREADS)
-        rc = disk_uring_new(shard->loop, DAEMON_RING_ENTRIES, &shard->disk);
+        rc = disk_uring_new(shard->loop, n_dirs * DAEMON_RING_ENTRIES, &shard->disk);
     if (rc != 0 && backend == WORKER_BACKEND_AUTO && shard->index == 0)
         log_warn("worker", "io_uring cannot be used here (%s): using threads for the disks",
                  overhand_strerror(rc));
     if (rc != 0 && backend == WORKER_BACKEND_URING)
         log_error("worker", "disk.backend is io_uring, which cannot be used here: %s",
                   overhand_strerror(rc));
-    if (rc != 0 && backend != WORKER_BACKEND_URING)
-        rc = disk_threads_new(shard->loop, DAEMON_DISK_THREADS, &shard->disk);
+    if (rc != 0 && backend != WORKER_BACKEND_URING) {
+        rc = disk_threads_new(shard->loop, n_dirs * DAEMON_DISK_THREADS, &shard->disk);
+        dir_limit = DAEMON_DISK_THREADS;
+    }
+    if (rc == 0)
+        disk_set_dir_limit(shard->disk, dir_limit);
     return rc;
 }
 

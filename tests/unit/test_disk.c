@@ -7,8 +7,12 @@
 
 #include <cmocka.h>
 
+#include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "disk_fixture.h"
 
@@ -336,6 +340,109 @@ static void test_space_is_told(void **state)
     assert_true(total > 0 && available <= total);
 }
 
+/* ---- a limit for each directory ---- */
+
+enum { DIR_LIMIT = 2, HUNG = 5 };
+
+/* A second directory whose files hang when they are opened: pipes without a writer. io_uring opens
+ * these at once; the limit is disk.c's, whatever is behind it. */
+struct hung {
+    char path[80];
+    struct disk_dir dir;
+    struct disk_file files[HUNG];
+    struct disk_fixture_op opens[HUNG];
+};
+
+static void hung_name(const struct hung *hung, int i, char *path, size_t size)
+{
+    snprintf(path, size, "%s/pipe-%d", hung->path, i);
+}
+
+static void hung_begin(struct disk_fixture *f, struct hung *hung)
+{
+    char path[100];
+
+    snprintf(hung->path, sizeof hung->path, "%s-hung", f->path);
+    assert_int_equal(disk_dir_open(f->disk, hung->path, false, &hung->dir), 0);
+    if (f->kind == DISK_FIXTURE_SIM)
+        sim_disk_hang(&f->sim, hung->path);
+    for (int i = 0; i < HUNG; i++) {
+        hung_name(hung, i, path, sizeof path);
+        if (f->kind != DISK_FIXTURE_SIM)
+            assert_int_equal(mkfifo(path, 0600), 0);
+        disk_fixture_expect(f, &hung->opens[i]);
+        disk_open(f->disk, &hung->opens[i].op, &hung->files[i], &hung->dir, strrchr(path, '/') + 1,
+                  DISK_READ_ONLY, disk_fixture_done);
+    }
+    f->n_left -= HUNG; /* they do not end while we wait for others */
+}
+
+/* Let them end: a pipe with a writer can be opened. */
+static void hung_end(struct disk_fixture *f, struct hung *hung)
+{
+    int fds[HUNG];
+    char path[100];
+
+    f->n_left += HUNG;
+    for (int i = 0; i < HUNG && f->kind != DISK_FIXTURE_SIM; i++) {
+        hung_name(hung, i, path, sizeof path);
+        fds[i] = open(path, O_RDWR);
+        assert_true(fds[i] >= 0);
+    }
+    if (f->kind == DISK_FIXTURE_SIM)
+        sim_disk_unhang(&f->sim, hung->path);
+    disk_fixture_run(f);
+    for (int i = 0; i < HUNG; i++) {
+        assert_int_equal(hung->opens[i].n_done, 1);
+        if (f->kind == DISK_FIXTURE_SIM)
+            continue; /* there were none */
+        assert_int_equal(hung->opens[i].status, 0);
+        assert_int_equal(disk_fixture_close(f, &hung->files[i]), 0);
+        hung_name(hung, i, path, sizeof path);
+        assert_int_equal(close(fds[i]) | unlink(path), 0);
+    }
+    disk_dir_close(f->disk, &hung->dir);
+    assert_true(f->kind == DISK_FIXTURE_SIM || rmdir(hung->path) == 0);
+}
+
+static void test_a_directory_that_hangs_takes_nothing_from_another(void **state)
+{
+    struct disk_fixture *f = *state;
+    struct hung hung = {.path = ""};
+    struct disk_file file;
+    uint8_t *bytes;
+
+    if (f->kind == DISK_FIXTURE_URING)
+        return;
+    bytes = disk_fixture_bytes(PAGE, 1);
+    disk_set_dir_limit(f->disk, DIR_LIMIT);
+    hung_begin(f, &hung);
+    assert_int_equal(hung.dir.n_started, DIR_LIMIT);
+    create(f, &file, "a");
+    for (uint64_t i = 0; i < 20; i++) {
+        assert_int_equal(disk_fixture_write(f, &file, bytes, PAGE, i * PAGE), 0);
+        assert_int_equal(disk_fixture_read(f, &file, bytes, PAGE, i * PAGE), 0);
+    }
+    assert_int_equal(disk_fixture_sync(f, &file), 0);
+    assert_int_equal(disk_fixture_close(f, &file), 0);
+    for (int i = 0; i < HUNG; i++)
+        assert_int_equal(hung.opens[i].n_done, 0);
+    assert_true(disk_oldest_ns(f->disk, &hung.dir) <= loop_now_ns(f->loop));
+    assert_true(disk_oldest_ns(f->disk, &f->dir) == UINT64_MAX);
+    hung_end(f, &hung);
+    free(bytes);
+}
+
+static void test_above_a_directorys_limit_operations_wait_and_all_end_once(void **state)
+{
+    struct disk_fixture *f = *state;
+
+    disk_set_dir_limit(f->disk, DIR_LIMIT);
+    test_many_more_operations_than_entries_end_once_each(state);
+    assert_int_equal(f->dir.n_started, 0);
+    assert_true(list_empty(&f->disk->waiting));
+}
+
 /* ---- of no implementation in particular ---- */
 
 static void test_a_transfer_goes_on_where_it_stopped_at_every_byte(void **state)
@@ -377,6 +484,10 @@ static int run_group(const char *name, enum disk_fixture_kind kind, bool direct)
         cmocka_unit_test_setup_teardown(test_files_are_listed_with_their_sizes, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_peek_reads_a_file_by_its_name, setup, teardown),
         cmocka_unit_test_setup_teardown(test_space_is_told, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_directory_that_hangs_takes_nothing_from_another,
+                                        setup, teardown),
+        cmocka_unit_test_setup_teardown(
+            test_above_a_directorys_limit_operations_wait_and_all_end_once, setup, teardown),
     };
     struct disk_fixture probe;
 
