@@ -84,21 +84,21 @@ struct overhand_writer {
     struct overhand_slot *slots;
     struct writer_partition *partitions;
     uint64_t handed_bytes; /* arena bytes handed over and not back yet */
-    bool finishing, finished, all_handed_over;
-    struct list jobs; /* handed over, and the compression threads not told yet */
+    struct list jobs;      /* handed over, and the compression threads not told yet */
     unsigned n_jobs;
     bool gathering; /* more are coming */
+    bool finishing, finished, all_handed_over;
     char *exceptions_text;
     uint64_t wait_ns;
 
     /* crossing */
     pthread_cond_t cond;
     struct budget_wait budget_wait;
-    enum writer_need waiting_for;
     struct arena_block *returned; /* chains the compression threads are done with */
     uint64_t n_unacked;           /* blocks handed over and neither acked nor given up */
     uint64_t n_acked;             /* blocks that workers have */
     unsigned n_compressing;
+    enum writer_need waiting_for;
     bool kept;                          /* all are acked, by workers that live as far as we know */
     _Atomic int status;                 /* not 0: the attempt has ended */
     char refusal[LIMIT_TEXT_BYTES / 4]; /* by whom and why, of the last lane that was left */

@@ -191,10 +191,10 @@ static void test_unknown_flags_codecs_and_layouts_are_refused(void **state)
     assert_int_equal(decode_with_lengths(5, 5, 4), OVERHAND_E_PROTOCOL);
 }
 
-static int decode_rows(uint32_t stored, uint32_t raw, uint8_t codec)
+static int decode_rows(uint32_t stored, uint32_t raw, int codec)
 {
     uint8_t block[BLOCK_HEADER_BYTES + 8] = {0};
-    struct block_header header = {.codec = codec,
+    struct block_header header = {.codec = (uint8_t)codec,
                                   .layout = BLOCK_LAYOUT_ROWS,
                                   .last = 1,
                                   .stored_length = stored,
@@ -206,7 +206,7 @@ static int decode_rows(uint32_t stored, uint32_t raw, uint8_t codec)
 
 static void test_a_block_of_rows_has_a_compressed_image(void **state)
 {
-    for (uint8_t codec = OVERHAND_CODEC_LZ4; codec <= OVERHAND_CODEC_ZSTD; codec++) {
+    for (int codec = OVERHAND_CODEC_LZ4; codec <= OVERHAND_CODEC_ZSTD; codec++) {
         assert_int_equal(decode_rows(5, 40, codec), 0);
         assert_int_equal(decode_rows(BLOCK_IMAGE_LENGTH_BYTES, 40, codec), OVERHAND_E_PROTOCOL);
         assert_int_equal(decode_rows(0, 0, codec), OVERHAND_E_PROTOCOL);

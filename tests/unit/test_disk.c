@@ -380,7 +380,7 @@ static void hung_begin(struct disk_fixture *f, struct hung *hung)
 /* Let them end: a pipe with a writer can be opened. */
 static void hung_end(struct disk_fixture *f, struct hung *hung)
 {
-    int fds[HUNG];
+    int fds[HUNG] = {0};
     char path[100];
 
     f->n_left += HUNG;
