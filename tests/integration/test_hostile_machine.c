@@ -143,19 +143,15 @@ static unsigned use_up_descriptors(const struct worker_process *f, int *fds)
 static void test_without_descriptors_it_refuses_keeps_its_data_and_recovers(void **state)
 {
     struct worker_process *f = *state;
-    struct rlimit old, low;
+    const struct rlimit low = {DESCRIPTORS, DESCRIPTORS};
     struct worker_peer peer, late;
     bool acked[4][PARTITIONS] = {{false}};
     int fds[2 * DESCRIPTORS], rc = OVERHAND_E_CONNECT;
     unsigned n_fds;
     char *log;
 
-    assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
-    low = old;
-    low.rlim_cur = DESCRIPTORS;
-    assert_int_equal(setrlimit(RLIMIT_NOFILE, &low), 0);
-    worker_process_start(f, NULL);
-    assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
+    worker_process_start(f, NULL); /* it has raised its limit by now */
+    assert_int_equal(prlimit(f->daemon.pid, RLIMIT_NOFILE, &low, NULL), 0);
 
     worker_process_connect(f, &peer, APP, 1);
     n_fds = use_up_descriptors(f, fds);

@@ -196,7 +196,7 @@ static void test_a_disk_that_is_out_of_service_on_one_shard_is_reported_as_faile
 
     script_listen(f);
     f->worker.disk_deadline_ms = 5000;
-    f->worker.memory_bytes = 48 << 10; /* a chunk of 32 KiB is more than half: it is written */
+    f->worker.memory_bytes = 56 << 10; /* a chunk of 32 KiB is more than half: it is written */
     worker_fixture_start(&f->worker, 77);
     sim_disk_hang(&f->worker.disk, WORKER_FIXTURE_DIR);
     for (unsigned bytes = 0; bytes < 20 << 10; bytes += BLOCK)
