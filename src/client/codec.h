@@ -1,4 +1,5 @@
-/* Compression of one block, what tells its rows as columns, and what encrypts it. A context belongs to one thread. */
+/* Compression of one block, what tells its rows as columns, and what encrypts it. A context belongs
+ * to one thread. */
 #ifndef CLIENT_CODEC_H
 #define CLIENT_CODEC_H
 

@@ -1,6 +1,7 @@
 /* Blocks on their way to the caller. On the loop: a segment's blocks become items; what nobody
  * expects or was seen is dropped at once; jobs are started while decompressed memory lasts. On a
- * compression thread: verify, decrypt, decompress, make rows of columns. On the loop again: accept once, make ready.
+ * compression thread: verify, decrypt, decompress, make rows of columns. On the loop again: accept
+ * once, make ready.
  *
  * A block that fails its checksum or its authentication, or does not decompress to what its
  * header says, marks its source as damaged: reader.c decides whether to read again. A block that

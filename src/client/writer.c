@@ -274,7 +274,8 @@ static void writer_ask_look(struct overhand_writer *writer)
         loop_post(writer->client->env.loop, &writer->look_task);
 }
 
-/* The last line of defence: success means that as many blocks were acked as were numbered, however the waiting ended. */
+/* The last line of defence: success means that as many blocks were acked as were numbered, however
+ * the waiting ended. */
 static int writer_check_acked(struct overhand_writer *writer)
 {
     uint64_t n_numbered = writer_n_numbered(writer);

@@ -32,8 +32,8 @@ struct writer_arena {
 
 /* Begin without memory, with this limit. */
 void writer_arena_init(struct writer_arena *arena, uint64_t memory_bytes, uint32_t n_partitions);
-/* Change the limit. The largest blocks become limit / (2 * n_partitions) bytes, rounded down to a power of two,
- * 1 to 64 KiB. */
+/* Change the limit. The largest blocks become limit / (2 * n_partitions) bytes, rounded down to a
+ * power of two, 1 to 64 KiB. */
 void writer_arena_set_limit(struct writer_arena *arena, uint64_t memory_bytes);
 /* Free the slabs; every block must have been given back. */
 void writer_arena_fini(struct writer_arena *arena);

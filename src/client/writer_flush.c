@@ -1,6 +1,7 @@
-/* Chains leave. On the caller's thread: choose partitions, reserve send memory, give the chain to a job,
- * which makes a block of it on a compression thread (writer_block.c). Under pressure the fullest partitions leave first, until half of the arena is on
- * its way; when those worth a batch hold too little, all leave.
+/* Chains leave. On the caller's thread: choose partitions, reserve send memory, give the chain to a
+ * job, which makes a block of it on a compression thread (writer_block.c). Under pressure the fullest
+ * partitions leave first, until half of the arena is on its way; when those worth a batch hold too
+ * little, all leave.
  *
  * Send memory or arena memory that is not there is an ordinary answer: the caller waits, or gets
  * OVERHAND_E_AGAIN. */
