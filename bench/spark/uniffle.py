@@ -55,7 +55,7 @@ class Uniffle(Service):
                 "rss.server.read.buffer.capacity": "106m",
                 "rss.server.single.buffer.flush.enabled": "true",
                 "rss.server.single.buffer.flush.threshold": "128m",
-                "rss.server.disk.capacity": "100g",
+                "rss.server.disk.capacity": "20g",
             })
         process.wait_until(self.registered, START_TIMEOUT_S, "Uniffle's servers", self.processes)
 
