@@ -82,6 +82,18 @@ void shard_close(struct shard *shard, shard_close_cb closed, void *arg)
     shard_step(shard);
 }
 
+void shard_cut_app(struct shard *shard, uint64_t app_uid)
+{
+    struct list *node, *after;
+
+    list_for_each_safe(node, after, &shard->sessions) {
+        struct session *session = container_of(node, struct session, node);
+
+        if (session->peer.app_uid == app_uid && session->conn != NULL)
+            rpc_close(session->conn, OVERHAND_E_CLOSED);
+    }
+}
+
 void shard_step(struct shard *shard)
 {
     if (shard->closed == NULL || shard->store_closing || !list_empty(&shard->sessions) ||

@@ -66,6 +66,9 @@ void shard_seal(struct shard *shard, store_cb done, void *arg);
 /* End streams and connections when the frames under way are out, then the store; frees the shard,
  * then calls back. */
 void shard_close(struct shard *shard, shard_close_cb closed, void *arg);
+/* End an application's connections, whatever is under way. Its lease ran out: whoever is still
+ * there greets anew, which makes a lease, instead of being refused until the driver renews. */
+void shard_cut_app(struct shard *shard, uint64_t app_uid);
 /* Something that shard_close may wait for is gone; for session.c and peer.c. */
 void shard_step(struct shard *shard);
 /* May one more line about a refused frame be logged? At most SHARD_LOG_LINES_MAX in a window; says

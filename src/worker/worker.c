@@ -120,6 +120,8 @@ static void worker_news_on_shard(struct scatter_part *part)
         store_name_app(part->shard->store, news->app_uid, news->app_id);
     else
         store_drop_app(part->shard->store, news->app_uid);
+    if (news->state == APP_UNKNOWN)
+        shard_cut_app(part->shard, news->app_uid);
     scatter_part_finish(part, 0);
 }
 

@@ -18,7 +18,6 @@ enum {
      * at any time */
     MAP_HIDDEN = FAULT_BIT(FAULT_NET) | FAULT_BIT(FAULT_TIME),
     MAP_DAMAGES = FAULT_BIT(FAULT_FLIP) | FAULT_BIT(FAULT_LEASE),
-    MAP_LEASE_MS = 120000,
     MAP_EXCUSE_MS = 30000, /* what struck so long before may still be felt */
     MAP_HEARD_MS = 200,    /* so long after its end a worker's connections are known to be gone */
     MAP_HIDDEN_MS = 30000, /* and so long at the most when that cannot be heard */
@@ -110,10 +109,6 @@ static uint64_t map_since_ns(const struct sim_map *map, uint64_t ms)
 static bool map_may_fail_with(const struct sim_map *map, int status)
 {
     switch (status) {
-    case OVERHAND_E_UNKNOWN_APP: /* until the driver renews */
-        return sim_faults_acted(&map_world(map)->faults,
-                                FAULT_BIT(FAULT_TIME) | FAULT_BIT(FAULT_LEASE),
-                                map_since_ns(map, MAP_LEASE_MS));
     case OVERHAND_E_CONNECT:
     case OVERHAND_E_DISCONNECTED:
     case OVERHAND_E_TIMEOUT:

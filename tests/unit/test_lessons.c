@@ -165,7 +165,10 @@ static void test_a_lease_that_runs_out_takes_its_own_application_alone(void **st
         assert_int_equal(push(&executors[i], 1, 0), 0);
     }
     sim_loop_advance_ms(&f->loop, 600000);
-    assert_int_equal(push(&executors[0], 1, 1), OVERHAND_E_UNKNOWN_APP);
+    assert_int_equal(worker_peer_wait_closed(&executors[0]), OVERHAND_E_DISCONNECTED);
+    worker_peer_close(&executors[0]);
+    peer_open(f, &executors[0], ROLE_EXECUTOR, WORKER_FIXTURE_APP);
+    assert_holds(&executors[0], 1, NULL, 0);
     assert_holds(&executors[1], 1, first, 1);
     for (int i = 0; i < 2; i++) {
         worker_peer_close(&executors[i]);
