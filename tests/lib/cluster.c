@@ -55,7 +55,10 @@ void cluster_fini(struct cluster *cluster)
 
         (void)daemon_process_end(&worker->process, SIGKILL);
         private_unmount(worker->data);
+        if (worker->second_data != NULL)
+            private_unmount(worker->second_data);
         mem_free(worker->data);
+        mem_free(worker->second_data);
         mem_free(worker->log);
     }
     (void)daemon_process_end(&cluster->master, SIGKILL);
@@ -68,9 +71,15 @@ void cluster_start_worker(struct cluster *cluster, unsigned index)
     char *id = mem_printf("--id=%s", worker->id);
     char *port = mem_printf("--listen.port=%u", worker->address.port);
     char *masters = mem_printf("--masters=%s", cluster->masters);
-    char *data = mem_printf("--disk.directories=%s", worker->data);
+    char *data = mem_printf("--disk.directories=%s%s%s", worker->data,
+                            worker->second_data == NULL ? "" : ",",
+                            worker->second_data == NULL ? "" : worker->second_data);
     char *memory = mem_printf("--memory.limit=%s",
                               cluster->memory_limit == NULL ? "8MiB" : cluster->memory_limit);
+    char *backend = mem_printf("--disk.backend=%s",
+                               cluster->disk_backend == NULL ? "auto" : cluster->disk_backend);
+    char *deadline = mem_printf("--disk.deadline=%s",
+                                cluster->disk_deadline == NULL ? "10s" : cluster->disk_deadline);
     char *host = mem_printf("--listen.host=127.0.0.%u", cluster->replicas == 2 ? index + 1 : 1);
     const char *args[] = {id,
                           port,
@@ -79,6 +88,8 @@ void cluster_start_worker(struct cluster *cluster, unsigned index)
                           host,
                           "--shards=1",
                           memory,
+                          backend,
+                          deadline,
                           "--disk.reserve=0",
                           "--heartbeat.interval=100ms",
                           NULL};
@@ -97,6 +108,8 @@ void cluster_start_worker(struct cluster *cluster, unsigned index)
     mem_free(masters);
     mem_free(data);
     mem_free(memory);
+    mem_free(backend);
+    mem_free(deadline);
     mem_free(host);
 }
 

@@ -20,6 +20,7 @@ struct cluster_worker {
     char *data, *log; /* paths: its directory, which exists; where its log goes */
     struct address address;
     char incarnation[32]; /* as it said it */
+    char *second_data;    /* owned: one more directory; NULL: none */
 };
 
 struct cluster {
@@ -29,6 +30,8 @@ struct cluster {
     struct cluster_worker workers[CLUSTER_WORKERS_MAX];
     unsigned n_workers;
     const char *memory_limit;       /* of each worker; NULL: 8MiB */
+    const char *disk_backend;       /* likewise; NULL: auto */
+    const char *disk_deadline;      /* likewise; NULL: 10s */
     struct overhand_client *client; /* NULL: not opened */
     uint64_t app_uid;
     uint32_t n_partitions;

@@ -3,9 +3,11 @@
 
 #include <fcntl.h>
 #include <sched.h>
+#include <spawn.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static bool write_file(const char *path, const char *text)
@@ -32,13 +34,40 @@ static bool leave_namespace(void)
            write_file("/proc/self/gid_map", gids);
 }
 
+static bool make_private(void)
+{
+    return leave_namespace() && mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0;
+}
+
 bool private_mount_tmpfs(const char *path, unsigned size_mib, bool read_only)
 {
     char options[32];
 
     snprintf(options, sizeof options, "size=%um", size_mib);
-    return leave_namespace() && mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
+    return make_private() &&
            mount("tmpfs", path, "tmpfs", read_only ? MS_RDONLY : 0, options) == 0;
+}
+
+/* Run a program to its end. */
+static bool run(const char *const *args)
+{
+    pid_t pid;
+    int status;
+
+    return posix_spawnp(&pid, args[0], NULL, NULL, (char *const *)args, environ) == 0 &&
+           waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+bool private_mount_ext4(const char *path, const char *image, unsigned size_mib)
+{
+    const char *const make[] = {"/sbin/mkfs.ext4", "-q", "-F", image, NULL};
+    const char *const attach[] = {"mount", "-o", "loop", image, path, NULL};
+    int fd = geteuid() == 0 ? open(image, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600) : -1;
+    bool made = fd >= 0 && ftruncate(fd, (off_t)size_mib << 20) == 0;
+
+    if (fd >= 0)
+        close(fd);
+    return made && make_private() && run(make) && run(attach);
 }
 
 void private_unmount(const char *path)

@@ -7,6 +7,9 @@
 /* Mount an empty tmpfs on a directory, in a mount namespace of our own. Without root this needs a
  * process with a single thread. Returns: false when the system forbids it; errno says why. */
 bool private_mount_tmpfs(const char *path, unsigned size_mib, bool read_only);
+/* The same with an ext4 in a new file `image`, on a loop device: a disk that takes direct I/O. Needs
+ * root, mkfs.ext4 and mount. Returns: false when there is no such right or program. */
+bool private_mount_ext4(const char *path, const char *image, unsigned size_mib);
 /* Take it away; harmless without one. */
 void private_unmount(const char *path);
 
