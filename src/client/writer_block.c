@@ -132,6 +132,9 @@ static void block_pack(struct writer_block *block, struct codec *codec)
 
     header.stored_length = (uint32_t)(content.len + cipher_key_tag_bytes(key));
     block->len = BLOCK_HEADER_BYTES + header.stored_length;
+    block->planned_bytes = block->len;
+    if (header.layout == BLOCK_LAYOUT_ROWS && block->len < block->raw_len / WRITER_ROWS_PER_LZ4)
+        block->planned_bytes = block->raw_len / WRITER_ROWS_PER_LZ4;
     block->data = mem_alloc(block->len);
     uint8_t *payload = block->data + BLOCK_HEADER_BYTES;
     if (content.data != NULL)

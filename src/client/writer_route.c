@@ -30,7 +30,7 @@ void writer_on_sealed(struct work_job *job)
     }
     client_unlock(client);
     if (block->data != NULL && writer->status == 0) {
-        writer->partition_bytes[block->partition] += block->len;
+        writer->partition_bytes[block->partition] += block->planned_bytes;
         writer_route(writer, block);
     } else {
         writer_free_block(block);

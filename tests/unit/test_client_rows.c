@@ -35,8 +35,8 @@ static struct overhand_writer *open_writer(struct client_fixture *f, enum overha
     return writer;
 }
 
-/* Append record by record, `len` bytes of them. */
-static void write_records(struct client_fixture *f, enum overhand_codec codec, uint32_t n_fields,
+/* Append record by record, `len` bytes of them. Returns: the partition's size for planners. */
+static uint64_t write_records(struct client_fixture *f, enum overhand_codec codec, uint32_t n_fields,
                           const uint8_t *data, size_t len)
 {
     struct overhand_writer *writer = open_writer(f, codec, n_fields);
@@ -46,9 +46,11 @@ static void write_records(struct client_fixture *f, enum overhand_codec codec, u
                                                 row_maker_record_bytes(data + at), 1000),
                          0);
     assert_int_equal(overhand_writer_finish(writer, 60000), 0);
+    uint64_t planned_bytes = overhand_writer_partition_bytes(writer)[PARTITION];
     overhand_writer_close(writer);
     f->expected[f->n_expected++] =
         (struct overhand_expected){.attempt = ATTEMPT, .partition = PARTITION};
+    return planned_bytes;
 }
 
 /* Read batches, in the order of their numbers since there is one map, and compare. */
@@ -123,6 +125,26 @@ static void written_plain(enum overhand_codec codec, uint32_t n_fields,
     assert_int_equal(header.layout, BLOCK_LAYOUT_PLAIN);
     read_back(&f, made->data, made->len);
     client_fixture_fini(&f);
+}
+
+static void test_planners_are_told_sizes_like_those_of_plain_compressed_rows(void **state)
+{
+    struct made_rows made = row_maker_make("kicfsw", ROWS, 10, 1);
+    struct client_fixture f;
+    struct block_header header;
+    uint8_t *data;
+
+    client_fixture_init(&f, 1);
+    assert_in_range(write_records(&f, OVERHAND_CODEC_LZ4, made.n_fields, made.data, made.len),
+                    made.len / 3 - 64, made.len / 3); /* rounded down in each block */
+    assert_in_range(stored(&f, &data, &header), 1, made.len / 3 - 65);
+    client_fixture_fini(&f);
+
+    client_fixture_init(&f, 1);
+    uint64_t planned = write_records(&f, OVERHAND_CODEC_LZ4, 0, made.data, made.len);
+    assert_int_equal(planned, stored(&f, &data, &header)); /* plain: what is stored */
+    client_fixture_fini(&f);
+    mem_free(made.data);
 }
 
 static void test_what_is_not_said_to_be_rows_stays_plain(void **state)
@@ -206,6 +228,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_rows_are_told_as_columns_and_read_back),
+        cmocka_unit_test(test_planners_are_told_sizes_like_those_of_plain_compressed_rows),
         cmocka_unit_test(test_what_is_not_said_to_be_rows_stays_plain),
         cmocka_unit_test(test_records_that_are_no_rows_stay_plain),
         cmocka_unit_test(test_few_rows_stay_plain),

@@ -102,7 +102,7 @@ final class NativeWriter {
         Native.writerSetMemory(handle, bytes);
     }
 
-    /** After {@link #finish}: stored bytes of each partition. */
+    /** After {@link #finish}: bytes of each partition, for Spark's plans. */
     long[] partitionBytes(int nPartitions) {
         long[] bytes = new long[nPartitions];
         Native.writerPartitionBytes(handle, bytes);
@@ -112,6 +112,11 @@ final class NativeWriter {
     /** After {@link #finish}: where data went other than its home. */
     String exceptions() {
         return Native.writerExceptions(handle);
+    }
+
+    long storedBytes() {
+        Native.writerStats(handle, stats);
+        return stats[1];
     }
 
     long waitNs() {

@@ -61,12 +61,8 @@ public final class OverhandShuffleWriter<K, V> extends ShuffleWriter<K, V> {
     }
 
     private void report(long nRecords, long writeNs) {
-        long bytes = 0;
-        for (long one : partitionBytes) {
-            bytes += one;
-        }
         metrics.incRecordsWritten(nRecords);
-        metrics.incBytesWritten(bytes);
+        metrics.incBytesWritten(writer.storedBytes());
         metrics.incWriteTime(writeNs);
         context.taskMetrics().incPeakExecutionMemory(writer.peakMemory());
     }
