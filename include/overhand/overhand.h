@@ -262,8 +262,8 @@ OVERHAND_API void overhand_writer_set_memory(struct overhand_writer *writer, uin
 OVERHAND_API int overhand_writer_finish(struct overhand_writer *writer, uint32_t timeout_ms);
 
 /* After finish returned 0: bytes per partition for who plans the reading of it, > 0 exactly where
- * something was written. What is stored; but where rows are told as columns no less than LZ4 makes
- * of rows as they are (a third), for thresholds are tuned to that. Stored bytes: the stats. */
+ * something was written. What is stored; but where rows are told as columns about what LZ4 would make
+ * of rows as they are, for thresholds are tuned to that. Stored bytes: the stats. */
 OVERHAND_API const uint64_t *overhand_writer_partition_bytes(struct overhand_writer *writer);
 
 /* After finish returned 0: where data went other than its home, "" when all went home. ASCII,
