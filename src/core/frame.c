@@ -25,6 +25,8 @@ static const char *const frame_names[FRAME_TYPE_END] = {
     [FRAME_CANCEL] = "CANCEL",
     [FRAME_LIST] = "LIST",
     [FRAME_INSPECT] = "INSPECT",
+    [FRAME_WHERE] = "WHERE",
+    [FRAME_SET_SERVICE] = "SET_SERVICE",
 };
 
 const char *frame_type_name(unsigned type)

@@ -39,6 +39,8 @@ enum frame_type {
     FRAME_CANCEL = 14,          /* Cancel; no reply of its own, OPEN ends with OVERHAND_E_CLOSED */
     FRAME_LIST = 15,            /* List [ListReply] */
     FRAME_INSPECT = 16,         /* Inspect [InspectReply] */
+    FRAME_WHERE = 17,           /* Where [WhereReply] */
+    FRAME_SET_SERVICE = 18,     /* SetService [Status] */
     FRAME_TYPE_END
 };
 

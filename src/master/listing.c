@@ -6,8 +6,11 @@
 #include "core/mem.h"
 #include "master/master.h"
 
-static const char *const state_names[] = {
-    [WORKER_ALIVE] = "alive", [WORKER_DRAINING] = "draining", [WORKER_LOST] = "lost"};
+static const char *const state_names[] = {[WORKER_ALIVE] = "alive",
+                                          [WORKER_EXCLUDED] = "excluded",
+                                          [WORKER_DRAINING] = "draining",
+                                          [WORKER_DRAINED] = "drained",
+                                          [WORKER_LOST] = "lost"};
 
 static void listing_workers(const struct master *master, uint64_t now_ms, uint32_t limit,
                             Overhand__Wire__ListReply *reply)

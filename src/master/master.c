@@ -12,7 +12,11 @@
 #include "core/log.h"
 #include "core/mem.h"
 
-enum { APPS_MAX = 100000 };
+enum {
+    APPS_MAX = 100000,
+    HOT_MEMORY_PERCENT = 95, /* memory in use above this */
+    HOT_FREE_PERCENT = 5,    /* a disk with less of it free */
+};
 
 void master_init(struct master *master, const struct master_options *options, uint64_t seed,
                  uint64_t now_ms)
@@ -55,7 +59,11 @@ enum worker_state member_state(const struct master *master, const struct member 
 {
     if (!member->connected || now_ms - member->heard_ms >= master->options.lost_after_ms)
         return WORKER_LOST;
-    return member->last->draining ? WORKER_DRAINING : WORKER_ALIVE;
+    if (member->last->drained)
+        return WORKER_DRAINED;
+    if (member->last->draining)
+        return WORKER_DRAINING;
+    return member->last->excluded ? WORKER_EXCLUDED : WORKER_ALIVE;
 }
 
 bool member_takes_data(const struct master *master, const struct member *member, uint64_t now_ms)
@@ -67,6 +75,19 @@ bool member_takes_data(const struct master *master, const struct member *member,
             return true;
     return member->last->n_disks ==
            0; /* just registered: its disks come with the first heartbeat */
+}
+
+bool member_is_hot(const struct member *member)
+{
+    const Overhand__Wire__Heartbeat *last = member->last;
+
+    if (last->memory_used > last->memory_bytes / 100 * HOT_MEMORY_PERCENT)
+        return true;
+    for (size_t i = 0; i < last->n_disks; i++)
+        if (last->disks[i]->failed ||
+            last->disks[i]->free_bytes < last->disks[i]->total_bytes / 100 * HOT_FREE_PERCENT)
+            return true;
+    return false;
 }
 
 /* The member's position, or where it belongs. */

@@ -24,7 +24,7 @@ struct master_options {
     uint32_t lease_ms;          /* suggested to drivers */
 };
 
-enum worker_state { WORKER_ALIVE, WORKER_DRAINING, WORKER_LOST };
+enum worker_state { WORKER_ALIVE, WORKER_EXCLUDED, WORKER_DRAINING, WORKER_DRAINED, WORKER_LOST };
 
 /* One worker as last heard. Strings are in `last`, owned. */
 struct member {
@@ -87,6 +87,8 @@ enum worker_state member_state(const struct master *master, const struct member 
                                uint64_t now_ms);
 /* May this member get new partitions? Alive, and a disk in service. */
 bool member_takes_data(const struct master *master, const struct member *member, uint64_t now_ms);
+/* Is it nearly full, or has it lost a disk: better left alone while others are there? */
+bool member_is_hot(const struct member *member);
 /* Its worker message. Borrowed. */
 const Overhand__Wire__Worker *member_worker(const struct member *member);
 
@@ -117,6 +119,21 @@ void assign_layout_fini(Overhand__Wire__Layout *layout);
 MUST_CHECK int assign_stand_in(const struct master *master, uint64_t app_uid,
                                const Overhand__Wire__StandIn *request, uint64_t now_ms,
                                const Overhand__Wire__Worker **worker, uint32_t *shard);
+
+/* ---- moved.c ---- */
+
+enum { MOVED_TARGETS_MAX = 64 };
+
+/* Who may take the data of a worker that drains: the same from every master, another choice for each worker. Returns their number;
+ * borrowed until the next change. */
+unsigned moved_targets(const struct master *master, const Overhand__Wire__Worker *from,
+                       uint64_t now_ms, Overhand__Wire__Worker *targets[MOVED_TARGETS_MAX]);
+/* Where else data of a shuffle may be, and who drained. Owns: the reply's arrays are the caller's, moved_where_fini; the workers in them
+ * are borrowed until the master's next change. Returns: 0, OVERHAND_E_NOT_READY. */
+MUST_CHECK int moved_where(const struct master *master, uint64_t app_uid, uint32_t shuffle_id,
+                           uint64_t now_ms, Overhand__Wire__WhereReply *reply);
+/* Free the arrays. */
+void moved_where_fini(Overhand__Wire__WhereReply *reply);
 
 /* ---- listing.c ---- */
 

@@ -192,10 +192,11 @@ static void session_on_heartbeat(struct session *session, const struct frame *re
                                  ProtobufCMessage *base)
 {
     Overhand__Wire__HeartbeatReply reply = OVERHAND__WIRE__HEARTBEAT_REPLY__INIT;
+    Overhand__Wire__Heartbeat *message = (Overhand__Wire__Heartbeat *)base;
+    Overhand__Wire__Worker *targets[MOVED_TARGETS_MAX];
     struct master *master = &session->server->master;
     bool unknown;
-    int rc = master_on_heartbeat(master, (Overhand__Wire__Heartbeat *)base,
-                                 master_server_now(session->server), &unknown);
+    int rc = master_on_heartbeat(master, message, master_server_now(session->server), &unknown);
 
     if (rc != 0) {
         rpc_reply_error(session->conn, request, rc, "heartbeat has values out of range");
@@ -203,6 +204,11 @@ static void session_on_heartbeat(struct session *session, const struct frame *re
     }
     reply.interval_ms = master->options.heartbeat_interval_ms;
     reply.unknown = unknown;
+    if (message->draining) {
+        reply.targets = targets;
+        reply.n_targets =
+            moved_targets(master, message->worker, master_server_now(session->server), targets);
+    }
     rpc_reply(session->conn, request, &reply.base);
 }
 
@@ -295,6 +301,22 @@ static void session_on_stand_in(struct session *session, const struct frame *req
     rpc_reply(session->conn, request, &reply.base);
 }
 
+static void session_on_where(struct session *session, const struct frame *request,
+                             ProtobufCMessage *base)
+{
+    const Overhand__Wire__Where *message = (Overhand__Wire__Where *)base;
+    Overhand__Wire__WhereReply reply;
+    int rc = moved_where(&session->server->master, session->peer.app_uid, message->shuffle_id,
+                         master_server_now(session->server), &reply);
+
+    if (rc != 0) {
+        rpc_reply_error(session->conn, request, rc, "this master has not heard all workers yet");
+        return;
+    }
+    rpc_reply(session->conn, request, &reply.base);
+    moved_where_fini(&reply);
+}
+
 static void session_on_list(struct session *session, const struct frame *request,
                             ProtobufCMessage *base)
 {
@@ -333,6 +355,8 @@ static const struct request_kind {
                                 session_on_register_shuffle},
     [FRAME_STAND_IN] = {&overhand__wire__stand_in__descriptor, ROLE(DRIVER) | ROLE(EXECUTOR),
                         session_on_stand_in},
+    [FRAME_WHERE] = {&overhand__wire__where__descriptor, ROLE(DRIVER) | ROLE(EXECUTOR),
+                     session_on_where},
     [FRAME_LIST] = {&overhand__wire__list__descriptor, ROLE(ADMIN), session_on_list},
 };
 

@@ -10,23 +10,6 @@
 
 #include "master/assign.h"
 
-enum {
-    HOT_MEMORY_PERCENT = 95, /* memory in use above this */
-    HOT_FREE_PERCENT = 5,    /* a disk with less of it free */
-};
-
-/* Better left alone while others are there. */
-static bool stand_in_is_hot(const Overhand__Wire__Heartbeat *last)
-{
-    if (last->memory_used > last->memory_bytes / 100 * HOT_MEMORY_PERCENT)
-        return true;
-    for (size_t i = 0; i < last->n_disks; i++)
-        if (last->disks[i]->failed ||
-            last->disks[i]->free_bytes < last->disks[i]->total_bytes / 100 * HOT_FREE_PERCENT)
-            return true;
-    return false;
-}
-
 static bool stand_in_avoids(const Overhand__Wire__StandIn *request,
                             const Overhand__Wire__Worker *worker)
 {
@@ -42,7 +25,7 @@ static int stand_in_rank(const Overhand__Wire__StandIn *request, const struct me
     bool other_zone = request->partner == NULL ||
                       strcmp(request->partner->zone, member_worker(member)->zone) != 0;
 
-    return 2 * other_zone + !stand_in_is_hot(member->last);
+    return 2 * other_zone + !member_is_hot(member);
 }
 
 int assign_stand_in(const struct master *master, uint64_t app_uid,

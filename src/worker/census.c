@@ -6,6 +6,7 @@
 #include "worker/census.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "core/mem.h"
 #include "worker/shard.h"
@@ -15,6 +16,8 @@ struct census_shard {
     struct census_shuffle *rows; /* owned, with their names */
     size_t n, capacity;
     struct store_stats stats;
+    struct move_progress move;
+    char move_text[LIMIT_TEXT_BYTES];
     struct store_directory_info disks[CENSUS_DISKS_MAX];
     unsigned n_disks;
 };
@@ -29,6 +32,8 @@ void census_start(struct census *census, struct worker *worker, void (*done)(str
     census->n_shuffles = 0;
     census->n_disks = 0;
     census->stats = (struct store_stats){0};
+    census->move = (struct move_progress){0};
+    census->move_text[0] = '\0';
     census->done = done;
     scatter_start(&census->scatter, worker, census_on_shard, census_on_gathered);
 }
@@ -48,6 +53,7 @@ static bool census_on_shuffle(void *arg, const struct store_shuffle_info *info)
                                                       .n_partitions = info->n_partitions,
                                                       .bytes = info->bytes,
                                                       .memory_bytes = info->memory_bytes,
+                                                      .brought = info->brought,
                                                       .app_id = mem_strdup(info->app_id)};
     return true;
 }
@@ -59,6 +65,8 @@ static void census_on_shard(struct scatter_part *part)
 
     store_each_shuffle(part->shard->store, census_on_shuffle, count);
     store_stats(part->shard->store, &count->stats);
+    count->move = part->shard->mover.progress;
+    snprintf(count->move_text, sizeof count->move_text, "%s", part->shard->mover.why);
     for (; count->n_disks < part->shard->options.n_dirs && count->n_disks < CENSUS_DISKS_MAX;
          count->n_disks++)
         store_directory(part->shard->store, count->n_disks, &count->disks[count->n_disks]);
@@ -79,6 +87,17 @@ static void census_add_stats(struct store_stats *sum, const struct store_stats *
     sum->n_files += stats->n_files;
     sum->n_runs += stats->n_runs;
     sum->n_bad_files += stats->n_bad_files;
+}
+
+static void census_add_move(struct census *census, const struct census_shard *shard)
+{
+    census->move.total_bytes += shard->move.total_bytes;
+    census->move.moved_bytes += shard->move.moved_bytes;
+    census->move.n_unreadable += shard->move.n_unreadable;
+    census->move.n_started += shard->move.n_started;
+    census->move.moving |= shard->move.moving;
+    if (shard->move_text[0] != '\0')
+        memcpy(census->move_text, shard->move_text, sizeof census->move_text);
 }
 
 static int census_compare_names(const void *a, const void *b)
@@ -122,6 +141,7 @@ static void census_add_up(struct census *census)
             rows[n - 1].n_partitions += rows[i].n_partitions;
             rows[n - 1].bytes += rows[i].bytes;
             rows[n - 1].memory_bytes += rows[i].memory_bytes;
+            rows[n - 1].brought |= rows[i].brought;
             mem_free(rows[i].app_id);
         } else {
             rows[n++] = rows[i];
@@ -138,6 +158,7 @@ static void census_on_gathered(struct scatter *scatter)
 
     for (uint32_t i = 0; i < n_shards; i++) {
         census_add_stats(&census->stats, &census->shards[i].stats);
+        census_add_move(census, &census->shards[i]);
         n += census->shards[i].n;
     }
     census_add_disks(census, n_shards);

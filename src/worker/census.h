@@ -4,6 +4,7 @@
 #define WORKER_CENSUS_H
 
 #include "core/limits.h"
+#include "worker/move.h"
 #include "worker/scatter.h"
 #include "worker/store.h"
 
@@ -17,6 +18,7 @@ struct census_shuffle {
     uint32_t shuffle_id;
     uint32_t n_partitions;
     uint64_t bytes, memory_bytes;
+    bool brought; /* some of it may have been brought by a worker that drained */
     char *app_id; /* owned; "" when a crash left no name */
 };
 
@@ -29,6 +31,8 @@ struct census {
     struct store_stats stats;                            /* sums */
     struct store_directory_info disks[CENSUS_DISKS_MAX]; /* out of service when one shard says so */
     unsigned n_disks;
+    struct move_progress move;        /* sums; moving while one shard is */
+    char move_text[LIMIT_TEXT_BYTES]; /* why a shard does not move on, "" when all do */
     void (*done)(struct census *census);
 };
 

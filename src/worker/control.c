@@ -1,6 +1,7 @@
 /* A control connection's requests, each looked up in one table:
  *
  *   LEASE          renew; answered at once
+ *   SET_SERVICE    drain, exclude and back; answered when it is noted
  *   UNREGISTER     scatter a deletion over the shards; answered when all have done it
  *   LIST, INSPECT  scatter a question (census.c, query.c); answered when all shards have
  *
@@ -180,6 +181,24 @@ static void control_on_unregister(struct control *control, const struct frame *r
                       control_delete_on_done);
 }
 
+/* ---- SET_SERVICE ---- */
+
+static void control_on_set_service(struct control *control, const struct frame *request,
+                                   ProtobufCMessage *base)
+{
+    const Overhand__Wire__SetService *message = (Overhand__Wire__SetService *)base;
+    Overhand__Wire__Status reply = OVERHAND__WIRE__STATUS__INIT;
+    int rc = service_set(&control->worker->service, message->service);
+
+    if (rc == 0)
+        rpc_reply(control->conn, request, &reply.base);
+    else
+        rpc_reply_error(control->conn, request, rc, "worker %s cannot be told: %s",
+                        control->worker->options.id,
+                        rc == OVERHAND_E_INVALID ? "no such service"
+                                                 : "its state file cannot be written, see its log");
+}
+
 /* ---- LIST, INSPECT ---- */
 
 static struct control_look *control_look_new(struct control *control, const struct frame *request)
@@ -322,6 +341,8 @@ static const struct control_request {
                           control_on_unregister},
     [FRAME_LIST] = {&overhand__wire__list__descriptor, ROLE(ADMIN), control_on_list},
     [FRAME_INSPECT] = {&overhand__wire__inspect__descriptor, ROLE(ADMIN), control_on_inspect},
+    [FRAME_SET_SERVICE] = {&overhand__wire__set_service__descriptor, ROLE(ADMIN),
+                           control_on_set_service},
 };
 
 static int control_on_header(struct rpc_conn *conn, struct rpc_frame *frame)

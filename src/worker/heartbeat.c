@@ -27,6 +27,7 @@ struct heartbeat_link {
     uint64_t backoff_ms;
     uint64_t interval_ms; /* the master's wish; 0: none */
     bool complained;      /* its absence was logged */
+    bool said_draining;   /* we did, in the last heartbeat: the answer names targets */
 };
 
 static void link_connect(struct heartbeat_link *link);
@@ -99,7 +100,7 @@ void heartbeat_fini(struct heartbeat *heartbeat)
     mem_free(heartbeat->links);
 }
 
-static uint64_t heartbeat_interval_ms(const struct heartbeat *heartbeat)
+uint64_t heartbeat_interval_ms(const struct heartbeat *heartbeat)
 {
     uint64_t interval_ms = 0;
 
@@ -120,13 +121,17 @@ static void heartbeat_on_timer(struct loop_timer *timer)
     loop_timer_start(&heartbeat->timer, heartbeat_interval_ms(heartbeat));
 }
 
+bool heartbeat_heard(const struct heartbeat *heartbeat)
+{
+    for (unsigned i = 0; i < heartbeat->n_links; i++)
+        if (heartbeat->links[i].state == LINK_KNOWN)
+            return true;
+    return false;
+}
+
 void heartbeat_send(struct heartbeat *heartbeat)
 {
-    bool heard = false;
-
-    for (unsigned i = 0; i < heartbeat->n_links; i++)
-        heard |= heartbeat->links[i].state == LINK_KNOWN;
-    if (!heard || heartbeat->stopping)
+    if (!heartbeat_heard(heartbeat) || heartbeat->stopping)
         return;
     heartbeat->again = heartbeat->counting;
     if (heartbeat->counting)
@@ -169,6 +174,7 @@ static Overhand__Wire__HeldShuffle *heartbeat_set_held(Overhand__Wire__Heartbeat
         rows[i].n_partitions = shuffle->n_partitions;
         rows[i].bytes = shuffle->bytes;
         rows[i].memory_bytes = shuffle->memory_bytes;
+        rows[i].brought = shuffle->brought;
         message->held[message->n_held++] = &rows[i];
     }
     return rows;
@@ -190,7 +196,9 @@ static void heartbeat_on_census(struct census *census)
     message.pushed_bytes = census->stats.appended_bytes;
     message.read_bytes = census->stats.read_disk_bytes + census->stats.read_memory_bytes;
     message.n_connections = atomic_load(&worker->n_connections);
-    message.draining = worker_stopping(worker);
+    service_on_census(&worker->service, census);
+    service_fill(&worker->service, &message);
+    message.draining |= worker_stopping(worker);
     message.refused_frames = rpc_refused_frames();
     for (unsigned i = 0; i < heartbeat->n_links; i++) {
         struct heartbeat_link *link = &heartbeat->links[i];
@@ -198,6 +206,7 @@ static void heartbeat_on_census(struct census *census)
         if (link->state != LINK_KNOWN || link->calling)
             continue; /* away, or still busy with the last one */
         link->calling = true;
+        link->said_draining = message.draining;
         rpc_call(link->conn, &link->call, FRAME_HEARTBEAT, &message.base, NULL, 0,
                  HEARTBEAT_REPLY_MS, link_on_reply);
     }
@@ -363,6 +372,8 @@ static void link_on_reply(struct rpc_call *call, int status, const uint8_t *head
         link->interval_ms = HEARTBEAT_INTERVAL_MIN_MS;
     if (link->interval_ms > HEARTBEAT_INTERVAL_MAX_MS)
         link->interval_ms = HEARTBEAT_INTERVAL_MAX_MS;
+    if (link->state == LINK_KNOWN && link->said_draining && !reply->unknown)
+        service_on_targets(&link->heartbeat->worker->service, reply->targets, reply->n_targets);
     if (!reply->unknown && link->state != LINK_KNOWN)
         link_on_known(link);
     else if (reply->unknown && link->state == LINK_KNOWN)

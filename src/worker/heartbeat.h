@@ -38,6 +38,10 @@ void heartbeat_init(struct heartbeat *heartbeat, struct worker *worker);
 void heartbeat_start(struct heartbeat *heartbeat);
 /* Tell the masters now: something they should know at once has changed. */
 void heartbeat_send(struct heartbeat *heartbeat);
+/* Does any master know us? */
+bool heartbeat_heard(const struct heartbeat *heartbeat);
+/* How often they are told. */
+uint64_t heartbeat_interval_ms(const struct heartbeat *heartbeat);
 /* Close the links; worker_step is called when the last is gone. */
 void heartbeat_stop(struct heartbeat *heartbeat);
 /* True when nothing is open or under way. */

@@ -3,6 +3,7 @@
  *   id worker-1
  *   incarnation 0123456789abcdef
  *   clean 1
+ *   service 0
  *   directory /data/1            (one line for each directory)
  *
  * It is replaced by a temporary file, fsync, rename and fsync of the directory, so that it is the
@@ -30,6 +31,7 @@ struct identity_state {
     char id[LIMIT_WORKER_ID_BYTES + 1];
     uint64_t incarnation;
     bool clean;
+    unsigned service;
     bool directory_missing;
 };
 
@@ -115,6 +117,9 @@ static bool identity_parse_line(const struct identity *identity, char *line,
     } else if (strcmp(line, "clean") == 0) {
         state->clean = strcmp(value, "1") == 0;
         return true;
+    } else if (strcmp(line, "service") == 0) {
+        state->service = (unsigned)strtoul(value, &end, 10);
+        return *end == '\0' && end != value;
     } else if (strcmp(line, "directory") == 0) {
         state->directory_missing |= !identity_has_directory(identity, value);
         return true;
@@ -183,6 +188,7 @@ static int identity_settle(struct identity *identity, struct rng *rng)
         log_warn("worker/identity",
                  "a data directory of the former run is not in use now: new incarnation");
     identity->incarnation = state.incarnation;
+    identity->service = state.service;
     if (!identity->kept)
         identity_renew(identity, rng);
     return 0;
@@ -220,8 +226,8 @@ static int identity_print(const struct identity *identity, int fd, bool clean)
         close(fd);
         return errnum;
     }
-    fprintf(file, "id %s\nincarnation %016" PRIx64 "\nclean %d\n", identity->id,
-            identity->incarnation, clean);
+    fprintf(file, "id %s\nincarnation %016" PRIx64 "\nclean %d\nservice %u\n", identity->id,
+            identity->incarnation, clean, identity->service);
     for (unsigned i = 0; i < identity->n_directories; i++)
         fprintf(file, "directory %s\n", identity->directories[i]);
     if (fflush(file) != 0 || ferror(file) || fsync(fileno(file)) != 0)

@@ -14,6 +14,7 @@ struct identity {
     char id[LIMIT_WORKER_ID_BYTES + 1];
     uint64_t incarnation;
     bool kept;                /* the incarnation is that of the former process */
+    unsigned service;         /* a number that is kept with it; 0 at first */
     char *const *directories; /* borrowed */
     unsigned n_directories;
     int *fds; /* owned: one per directory, each holding its lock */

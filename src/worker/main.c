@@ -251,6 +251,19 @@ static void daemon_on_serving(struct worker *worker, int status)
         daemon_stop(daemon);
 }
 
+static int daemon_keep_service(void *owner, Overhand__Wire__Service service)
+{
+    struct daemon *daemon = owner;
+    unsigned former = daemon->identity.service;
+    int rc;
+
+    daemon->identity.service = service;
+    rc = identity_write(&daemon->identity, false);
+    if (rc != 0)
+        daemon->identity.service = former;
+    return rc;
+}
+
 static int daemon_watch_signals(struct daemon *daemon)
 {
     uv_signal_t *handles[] = {&daemon->terminate, &daemon->interrupt};
@@ -269,6 +282,14 @@ static int daemon_watch_signals(struct daemon *daemon)
         }
     }
     return 0;
+}
+
+/* What a former process was told; a number of a later version means nothing. */
+static Overhand__Wire__Service daemon_service(const struct identity *identity)
+{
+    if (identity->service > OVERHAND__WIRE__SERVICE__SERVICE_DRAINED)
+        return OVERHAND__WIRE__SERVICE__SERVICE_OPEN;
+    return (Overhand__Wire__Service)identity->service;
 }
 
 static struct worker_options daemon_worker_options(struct daemon *daemon)
@@ -292,7 +313,10 @@ static struct worker_options daemon_worker_options(struct daemon *daemon)
                                      .heartbeat_ms = conf->heartbeat_interval_ms,
                                      .shutdown_ms = conf->shutdown_timeout_ms,
                                      .seed = rng_next(&daemon->rng),
-                                     .owner = daemon};
+                                     .service = daemon_service(&daemon->identity),
+                                     .drain_at_end = conf->shutdown_drain,
+                                     .owner = daemon,
+                                     .keep_service = daemon_keep_service};
 
     snprintf(options.listen.host, sizeof options.listen.host, "%s", conf->listen_host);
     return options;

@@ -220,8 +220,8 @@ static void peers_on_tick(struct loop_timer *timer)
 /* ---- pushes ---- */
 
 int peer_push_start(struct peers *peers, struct peer_push *push, const struct hello_peer *app,
-                    const Overhand__Wire__Push *header, const void *body, size_t len,
-                    peer_push_cb done)
+                    const Overhand__Wire__Push *header, const struct iovec *body, int n_body,
+                    size_t len, peer_push_cb done)
 {
     struct peer *peer = peers_get(peers, app, header->replica, header->replica_shard);
 
@@ -229,7 +229,9 @@ int peer_push_start(struct peers *peers, struct peer_push *push, const struct he
         return OVERHAND_E_BUSY;
     push->peer = peer;
     push->header = header;
-    push->body = (struct iovec){(void *)body, len};
+    push->body = body;
+    push->n_body = n_body;
+    push->len = len;
     push->incarnation = 0;
     push->done = done;
     list_init(&push->node);
@@ -388,17 +390,17 @@ static void peer_send(struct peer *peer)
         struct peer_push *push = container_of(peer->waiting.next, struct peer_push, node);
         Overhand__Wire__Push header = *push->header;
 
-        if (peer->n_sent > 0 && peer->sent_bytes + push->body.iov_len > peer->credit_bytes)
+        if (peer->n_sent > 0 && peer->sent_bytes + push->len > peer->credit_bytes)
             return;
         list_remove(&push->node);
         if (peer->n_sent++ == 0)
             peer->moved_ms = peer_now_ms(peer);
-        peer->sent_bytes += push->body.iov_len;
+        peer->sent_bytes += push->len;
         push->incarnation = peer->incarnation;
         header.incarnation = peer->incarnation;
         header.replica = NULL;
         header.replica_shard = 0;
-        rpc_call(peer->conn, &push->call, FRAME_PUSH, &header.base, &push->body, 1, 0,
+        rpc_call(peer->conn, &push->call, FRAME_PUSH, &header.base, push->body, push->n_body, 0,
                  peer_on_reply);
     }
 }
@@ -411,7 +413,7 @@ static void peer_on_reply(struct rpc_call *call, int status, const uint8_t *head
     Overhand__Wire__Status *reply = NULL;
 
     peer->n_sent--;
-    peer->sent_bytes -= push->body.iov_len;
+    peer->sent_bytes -= push->len;
     peer->moved_ms = peer_now_ms(peer);
     peer->used_ms = peer->moved_ms;
     peer_kick(peer);

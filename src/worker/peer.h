@@ -44,7 +44,9 @@ struct peer_push {
     struct list node; /* peer->waiting, until it is sent */
     struct rpc_call call;
     const Overhand__Wire__Push *header; /* borrowed until done; so are the body's bytes */
-    struct iovec body;
+    const struct iovec *body;
+    int n_body;
+    size_t len;           /* of the body */
     uint64_t incarnation; /* with status 0: of the worker that has the copy */
     peer_push_cb done;
 };
@@ -58,10 +60,11 @@ bool peers_idle(const struct peers *peers);
 
 /* May this name be connected to? */
 bool peer_name_valid(const Overhand__Wire__Worker *worker, uint32_t shard);
-/* Send header and body to header->replica, whose name is valid, as a push of `app` without replica.
- * `done` runs once. Returns: 0, OVERHAND_E_BUSY (as many connections as there may be). */
+/* Send header and body (`len` bytes in all; the array is borrowed until done, too) to
+ * header->replica, whose name is valid, as a push of `app` without replica. `done` runs once.
+ * Returns: 0, OVERHAND_E_BUSY (as many connections as there may be). */
 MUST_CHECK int peer_push_start(struct peers *peers, struct peer_push *push,
                                const struct hello_peer *app, const Overhand__Wire__Push *header,
-                               const void *body, size_t len, peer_push_cb done);
+                               const struct iovec *body, int n_body, size_t len, peer_push_cb done);
 
 #endif

@@ -28,6 +28,7 @@ struct push {
     uint8_t *body; /* store's; NULL while waiting */
     bool overdue;  /* it has waited long enough */
     struct peer_push forward;
+    struct iovec forwarded; /* the body */
 };
 
 static void push_on_memory(struct store_wait *wait);
@@ -239,6 +240,8 @@ static int push_append(const struct push *push, char text[LIMIT_TEXT_BYTES])
         }
         data += header->lengths[i];
     }
+    if (header->brought)
+        store_note_brought(session->shard->store, session->peer.app_uid, header->shuffle_id);
     return 0;
 }
 
@@ -262,8 +265,11 @@ void push_finish(struct push *push)
 static void push_forward(struct push *push)
 {
     struct session *session = push->session;
-    int rc = peer_push_start(&session->shard->peers, &push->forward, &session->peer, push->header,
-                             push->body, push->request.body_length, push_on_forwarded);
+    int rc;
+
+    push->forwarded = (struct iovec){push->body, push->request.body_length};
+    rc = peer_push_start(&session->shard->peers, &push->forward, &session->peer, push->header,
+                         &push->forwarded, 1, push->forwarded.iov_len, push_on_forwarded);
 
     if (rc != 0)
         push_end(push, rc, "too many connections to other workers just now; send it again");

@@ -48,6 +48,10 @@ static int push_check_parts(const Overhand__Wire__Push *header, const struct fra
 static int push_check_replica(const struct session *session, const Overhand__Wire__Push *header,
                               char *why, size_t size)
 {
+    if (header->brought && session->peer.role != OVERHAND__WIRE__ROLE__ROLE_WORKER) {
+        snprintf(why, size, "only a worker that drains brings what was acked elsewhere");
+        return OVERHAND_E_DENIED;
+    }
     if (header->replica == NULL)
         return 0;
     if (session->peer.role == OVERHAND__WIRE__ROLE__ROLE_WORKER) {

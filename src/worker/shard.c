@@ -36,6 +36,7 @@ int shard_new(const struct shard_options *options, struct shard **result)
     shard->options = *options;
     apps_init(&shard->apps);
     peers_init(&shard->peers, shard);
+    mover_init(&shard->mover, shard);
     list_init(&shard->sessions);
     list_init(&shard->hungry);
     shard->store = store_new(&store);
@@ -60,13 +61,26 @@ static void shard_on_handoff(struct loop_task *task)
     mem_free(handoff);
 }
 
-void shard_seal(struct shard *shard, store_cb done, void *arg)
+/* New data is refused: pushes that wait for memory are told. */
+static void shard_tell_draining(struct shard *shard)
 {
     struct list *node, *after;
 
-    store_seal(shard->store, done, arg);
     list_for_each_safe(node, after, &shard->sessions)
         session_on_draining(container_of(node, struct session, node));
+}
+
+void shard_seal(struct shard *shard, store_cb done, void *arg)
+{
+    store_seal(shard->store, done, arg);
+    shard_tell_draining(shard);
+}
+
+void shard_set_refusing(struct shard *shard, bool refusing)
+{
+    store_set_refusing(shard->store, refusing);
+    if (refusing)
+        shard_tell_draining(shard);
 }
 
 void shard_close(struct shard *shard, shard_close_cb closed, void *arg)
@@ -76,6 +90,7 @@ void shard_close(struct shard *shard, shard_close_cb closed, void *arg)
     ASSERT(shard->closed == NULL);
     shard->closed = closed;
     shard->closed_arg = arg;
+    mover_stop(&shard->mover);
     peers_close(&shard->peers); /* ends the pushes that sessions would wait for */
     list_for_each_safe(node, after, &shard->sessions)
         session_close(container_of(node, struct session, node));
@@ -97,7 +112,7 @@ void shard_cut_app(struct shard *shard, uint64_t app_uid)
 void shard_step(struct shard *shard)
 {
     if (shard->closed == NULL || shard->store_closing || !list_empty(&shard->sessions) ||
-        !peers_idle(&shard->peers))
+        !peers_idle(&shard->peers) || !mover_idle(&shard->mover))
         return;
     shard->store_closing = true;
     store_close(shard->store, shard_on_store_closed, shard);

@@ -6,6 +6,7 @@
 #include "net/hello.h"
 #include "net/net.h"
 #include "worker/apps.h"
+#include "worker/move.h"
 #include "worker/peer.h"
 #include "worker/store.h"
 
@@ -34,6 +35,7 @@ struct shard {
     struct store *store; /* owned */
     struct apps apps;
     struct peers peers;
+    struct mover mover;
     struct list sessions;
     struct list hungry;    /* sessions with streams that would read on, the next turn first */
     uint64_t frame_bytes;  /* of DATA frames being read or sent, within store_read_limit */
@@ -63,6 +65,8 @@ void shard_adopt(struct shard *shard, struct shard_handoff *handoff);
 /* Refuse new data, write everything; done(status) when all of it is on disk, with the first error.
  * Reads go on. */
 void shard_seal(struct shard *shard, store_cb done, void *arg);
+/* Refuse new data from now on, or take it again. */
+void shard_set_refusing(struct shard *shard, bool refusing);
 /* End streams and connections when the frames under way are out, then the store; frees the shard,
  * then calls back. */
 void shard_close(struct shard *shard, shard_close_cb closed, void *arg);

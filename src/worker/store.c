@@ -233,8 +233,10 @@ static void store_partition_move(struct partition *partition, struct store_shuff
 {
     struct store_shuffle *former = partition->shuffle;
 
-    if (*successor == NULL)
+    if (*successor == NULL) {
         *successor = store_shuffle_new(partition->store, former->app->app_uid, former->shuffle_id);
+        (*successor)->brought = former->brought;
+    }
     partition->shuffle = *successor;
     store_shuffle_hold(partition->shuffle);
     store_shuffle_add(partition->shuffle, partition);
@@ -291,6 +293,15 @@ void store_unregister(struct store *store, uint64_t app_uid, uint32_t shuffle_id
         store_shuffle_forget(shuffle, true, attempts_below);
 }
 
+void store_note_brought(struct store *store, uint64_t app_uid, uint32_t shuffle_id)
+{
+    struct store_app *app = store_app_find(store, app_uid);
+    struct store_shuffle *shuffle = app == NULL ? NULL : store_shuffle_find(app, shuffle_id);
+
+    if (shuffle != NULL)
+        shuffle->brought = true;
+}
+
 void store_drop_app(struct store *store, uint64_t app_uid)
 {
     struct store_app *app = store_app_find(store, app_uid);
@@ -344,11 +355,17 @@ struct partition *store_hold_partition(struct store *store, const struct block_h
 
 int store_accepts(struct store *store)
 {
-    if (store->seal_state != SEAL_NONE || store->closed != NULL)
+    if (store->seal_state != SEAL_NONE || store->closed != NULL || store->refusing)
         return OVERHAND_E_DRAINING;
     if (!store_overhead_fits(store))
         return OVERHAND_E_NO_SPACE;
     return directory_accepts(store);
+}
+
+void store_set_refusing(struct store *store, bool refusing)
+{
+    store->refusing = refusing;
+    store_kick(store); /* who waits for memory is refused */
 }
 
 bool store_is_full(struct store *store, const struct block_home *home)
@@ -379,6 +396,13 @@ int store_append(struct store *store, const struct block_home *home, const uint8
     directory_queue(partition);
     store_kick(store);
     return 0;
+}
+
+const char *store_app_name(const struct store *store, uint64_t app_uid)
+{
+    const struct store_app *app = store_app_find(store, app_uid);
+
+    return app == NULL ? "" : app->app_id;
 }
 
 void store_visit(struct store *store, void (*visit)(struct partition *partition))

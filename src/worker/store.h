@@ -106,6 +106,8 @@ uint64_t store_credit(struct store *store, uint64_t app_uid);
  * partitions and blocks), OVERHAND_E_IO (every directory is out
  * of service), OVERHAND_E_DRAINING. */
 MUST_CHECK int store_accepts(struct store *store);
+/* Refuse new data with OVERHAND_E_DRAINING, or take it again. */
+void store_set_refusing(struct store *store, bool refusing);
 /* Has the partition as many bytes as it may have here? */
 bool store_is_full(struct store *store, const struct block_home *home);
 /* Append whole, verified blocks that lie in a body of store_body_alloc; copies them, creating the
@@ -113,6 +115,8 @@ bool store_is_full(struct store *store, const struct block_home *home);
  * OVERHAND_E_IO when this partition's own file failed. */
 MUST_CHECK int store_append(struct store *store, const struct block_home *home,
                             const uint8_t *blocks, size_t len);
+/* Some of this shuffle was brought by a worker that drained, or may have been. */
+void store_note_brought(struct store *store, uint64_t app_uid, uint32_t shuffle_id);
 /* Delete one shuffle's partitions that hold nothing but attempts below `attempts_below`; 0: all of
  * them. Those being read disappear when their readers are done. Files are unlinked. */
 void store_unregister(struct store *store, uint64_t app_uid, uint32_t shuffle_id,
@@ -181,6 +185,7 @@ struct store_shuffle_info {
     const char *app_id;
     uint32_t shuffle_id, n_partitions;
     uint64_t bytes, memory_bytes;
+    bool brought; /* store_note_brought */
 };
 struct store_partition_info {
     struct block_home home;
@@ -211,6 +216,15 @@ void store_each_partition(struct store *store, uint64_t app_uid, bool one_shuffl
                           uint32_t shuffle_id,
                           bool (*visit)(void *arg, const struct store_partition_info *info),
                           void *arg);
+/* A partition and its size at a moment. */
+struct store_partition_name {
+    struct block_home home;
+    uint64_t bytes;
+};
+/* All partitions. Owns: the caller, mem_free. */
+struct store_partition_name *store_partition_names(struct store *store, size_t *n);
+/* The application's name, "" when it has none here; borrowed until the next turn. */
+const char *store_app_name(const struct store *store, uint64_t app_uid);
 /* One of the store's directories. */
 struct store_directory_info {
     const char *path; /* borrowed */

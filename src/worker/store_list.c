@@ -55,6 +55,30 @@ void store_each_partition(struct store *store, uint64_t app_uid, bool one_shuffl
     }
 }
 
+struct store_partition_name *store_partition_names(struct store *store, size_t *n)
+{
+    size_t capacity = store->stats.n_partitions;
+    struct store_partition_name *names = mem_reallocarray(NULL, capacity + 1, sizeof *names);
+    struct store_app *app, *next_app;
+    struct store_shuffle *shuffle, *next_shuffle;
+
+    *n = 0;
+    HASH_ITER(hh, store->apps, app, next_app) {
+        HASH_ITER(hh, app->shuffles, shuffle, next_shuffle) {
+            for (uint32_t i = 0; i < shuffle->capacity; i++) {
+                const struct partition *partition = shuffle->table[i];
+
+                if (partition == NULL)
+                    continue;
+                ASSERT(*n < capacity);
+                names[(*n)++] =
+                    (struct store_partition_name){partition_home(partition), partition->bytes};
+            }
+        }
+    }
+    return names;
+}
+
 void store_each_shuffle(struct store *store,
                         bool (*visit)(void *arg, const struct store_shuffle_info *info), void *arg)
 {
@@ -68,7 +92,8 @@ void store_each_shuffle(struct store *store,
                                               .shuffle_id = shuffle->shuffle_id,
                                               .n_partitions = shuffle->n_partitions,
                                               .bytes = shuffle->bytes,
-                                              .memory_bytes = shuffle->memory_bytes};
+                                              .memory_bytes = shuffle->memory_bytes,
+                                              .brought = shuffle->brought};
 
             if (!visit(arg, &info))
                 return;

@@ -181,6 +181,8 @@ static void recovery_add_runs(struct store *store, const struct found_run *runs,
 {
     struct partition *partition = store_find_or_make(store, &runs[0].found->id.home);
 
+    partition->shuffle->brought = true; /* files do not tell */
+
     for (size_t i = 0; i < n_runs; i++) {
         const struct run_place *place = found_run_place(&runs[i]);
         struct found_file *found = runs[i].found;

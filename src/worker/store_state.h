@@ -43,6 +43,7 @@ struct store_shuffle {
     uint32_t n_partitions, capacity; /* a power of two, at most three quarters full */
     struct partition **table;        /* open addressing, nothing is ever taken out singly */
     uint64_t bytes, memory_bytes;    /* of its partitions */
+    bool brought;
 };
 
 /* Names in a directory that are about to be removed. */
@@ -84,6 +85,7 @@ struct store {
     unsigned n_open_files;
     unsigned n_busy;         /* operations that must end before the store can */
     unsigned n_alive;        /* partitions not freed */
+    bool refusing;           /* store_set_refusing */
     uint64_t overhead_bytes; /* what describes them, outside the arena: store_overhead */
     uint64_t overhead_high;  /* the most there was since freed memory went back to the system */
 

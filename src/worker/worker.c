@@ -31,6 +31,8 @@ static void worker_on_expired(struct leases *leases, uint64_t app_uid);
 static void worker_on_recovered(struct census *census);
 static void worker_on_listener_closed(struct net_listener *listener);
 static void worker_on_shutdown_timer(struct loop_timer *timer);
+static void worker_on_left(struct service *service);
+static void worker_seal(struct worker *worker);
 static void worker_on_sealed(struct scatter *scatter);
 static void worker_on_shards_closed(struct scatter *scatter);
 
@@ -51,6 +53,7 @@ struct worker *worker_new(const struct worker_options *options)
     leases_init(&worker->leases, options->loop, options->lease_default_ms, options->lease_max_ms,
                 worker_on_granted, worker_on_expired);
     heartbeat_init(&worker->heartbeat, worker);
+    service_init(&worker->service, worker, options->service);
     loop_timer_init(&worker->shutdown, options->loop, worker_on_shutdown_timer);
     return worker;
 }
@@ -105,6 +108,7 @@ static void worker_on_recovered(struct census *census)
     }
     worker->wire.port = worker->options.advertise_port != 0 ? worker->options.advertise_port
                                                             : worker->listener->port;
+    service_start(&worker->service); /* before the first connection is taken */
     heartbeat_start(&worker->heartbeat);
     worker->serving(worker, 0);
 }
@@ -192,6 +196,20 @@ void worker_stop(struct worker *worker, worker_cb stopped)
     ASSERT(worker->stopped == NULL);
     worker->stopped = stopped;
     loop_timer_start(&worker->shutdown, worker->options.shutdown_ms);
+    if (worker->options.drain_at_end)
+        service_leave(&worker->service, worker->options.shutdown_ms / 4 * 3, worker_on_left);
+    else
+        worker_seal(worker);
+}
+
+static void worker_on_left(struct service *service)
+{
+    worker_seal(container_of(service, struct worker, service));
+}
+
+static void worker_seal(struct worker *worker)
+{
+    service_stop(&worker->service);
     if (worker->listener != NULL)
         net_listener_close(worker->listener, worker_on_listener_closed);
     heartbeat_send(&worker->heartbeat); /* draining */
@@ -252,7 +270,8 @@ static void worker_on_shards_closed(struct scatter *scatter)
 void worker_step(struct worker *worker)
 {
     if (!worker->shards_closed || worker->listener != NULL || !list_empty(&worker->greetings) ||
-        !list_empty(&worker->controls) || !heartbeat_idle(&worker->heartbeat))
+        !list_empty(&worker->controls) || !heartbeat_idle(&worker->heartbeat) ||
+        !service_idle(&worker->service))
         return;
     loop_timer_stop(&worker->shutdown);
     worker->shards_closed = false; /* once */

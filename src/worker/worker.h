@@ -10,6 +10,7 @@
 #include "worker/heartbeat.h"
 #include "worker/lease.h"
 #include "worker/scatter.h"
+#include "worker/service.h"
 #include "worker/shard.h"
 
 struct worker_options {
@@ -26,8 +27,12 @@ struct worker_options {
     const struct address *masters;
     unsigned n_masters;
     uint64_t lease_default_ms, lease_max_ms, heartbeat_ms, shutdown_ms;
-    uint64_t seed; /* of what is left to chance */
-    void *owner;   /* the caller's, for its callbacks */
+    uint64_t seed;                   /* of what is left to chance */
+    Overhand__Wire__Service service; /* as a former process was told */
+    bool drain_at_end;               /* worker_stop drains first */
+    void *owner;                     /* the caller's, for its callbacks */
+    /* Remember it over restarts. Returns: 0 or why not. NULL: it is not remembered. */
+    int (*keep_service)(void *owner, Overhand__Wire__Service service);
 };
 
 struct worker;
@@ -43,6 +48,7 @@ struct worker {
     struct net_listener *listener;
     struct leases leases;
     struct heartbeat heartbeat;
+    struct service service;
     struct list greetings, controls;
     atomic_uint n_connections; /* of all loops */
     worker_cb serving, stopped;
@@ -61,7 +67,8 @@ void worker_free(struct worker *worker);
 /* Give recovered data their leases, listen, look for masters; calls back when serving, before the
  * first connection is taken, or with why not (logged). */
 void worker_start(struct worker *worker, uint64_t incarnation, worker_cb serving);
-/* Refuse new data, write everything, end connections, close shards; calls back when that is done,
+/* Refuse new data, with drain_at_end bring everything to other workers as far as three quarters of
+ * shutdown_ms go, write everything, end connections, close shards; calls back when that is done,
  * and before that with OVERHAND_E_TIMEOUT when it takes longer than shutdown_ms. For a worker
  * whose start failed, too. */
 void worker_stop(struct worker *worker, worker_cb stopped);

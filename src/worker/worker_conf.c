@@ -228,6 +228,13 @@ static const struct conf_key worker_conf_keys[] = {
      .initial = "60s",
      .help = "At SIGTERM everything in memory is written to disk and sealed, for so long at the "
              "most. A pod's grace period must be longer."},
+    {.name = "shutdown.drain",
+     .type = CONF_CHOICE,
+     .offset = FIELD(shutdown_drain),
+     .choices = "off|on",
+     .initial = "off",
+     .help = "At SIGTERM first bring all data to other workers, for three quarters of "
+             "shutdown.timeout at the most: for volumes that do not outlive the worker."},
     {.name = "log.level",
      .type = CONF_CHOICE,
      .offset = FIELD(log_level),

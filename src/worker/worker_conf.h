@@ -31,7 +31,8 @@ struct worker_conf {
     uint64_t lease_max_ms;
     uint64_t heartbeat_interval_ms;
     uint64_t shutdown_timeout_ms;
-    unsigned log_level; /* enum overhand_log_level */
+    unsigned shutdown_drain; /* 0: off, 1: on */
+    unsigned log_level;      /* enum overhand_log_level */
 };
 
 extern const struct conf_table worker_conf_table;

@@ -18,6 +18,7 @@ static void fixture_init(struct worker_fixture *f)
 {
     f->memory_bytes = 64 << 20;
     f->run_bytes = 1 << 20;
+    f->heartbeat_ms = 2000;
     sim_disk_init(&f->disk, &fixture_loop(f)->loop, 2);
     snprintf(f->master.host, sizeof f->master.host, "master");
     f->master.port = 9700;
@@ -63,6 +64,15 @@ static void fixture_on_stopped(struct worker *worker, int status)
     f->stopped = status;
 }
 
+static int fixture_keep_service(void *owner, Overhand__Wire__Service service)
+{
+    struct worker_fixture *f = owner;
+
+    if (f->keep_status == 0)
+        f->service = service;
+    return f->keep_status;
+}
+
 static void fixture_add_shard(struct worker_fixture *f, uint32_t index)
 {
     struct shard_options options = {.worker = f->worker,
@@ -99,10 +109,13 @@ void worker_fixture_start(struct worker_fixture *f, uint64_t incarnation)
                                      .n_masters = f->with_master,
                                      .lease_default_ms = 120000,
                                      .lease_max_ms = 3600000,
-                                     .heartbeat_ms = 2000,
+                                     .heartbeat_ms = f->heartbeat_ms,
                                      .shutdown_ms = 60000,
                                      .seed = 3,
-                                     .owner = f};
+                                     .service = f->service,
+                                     .drain_at_end = f->drain_at_end,
+                                     .owner = f,
+                                     .keep_service = fixture_keep_service};
 
     snprintf(options.listen.host, sizeof options.listen.host, "%s", f->host);
     f->worker = worker_new(&options);

@@ -28,6 +28,11 @@ struct worker_fixture {
     uint64_t partition_max_bytes, disk_deadline_ms;
     uint32_t run_bytes;
     bool with_master;
+    uint64_t heartbeat_ms; /* this and the next two: before worker_fixture_start */
+    bool drain_at_end;
+    Overhand__Wire__Service
+        service;          /* as a former process was told; what it is told is kept here */
+    int keep_status;      /* of keeping it */
     int serving, stopped; /* statuses; 1: not yet */
 };
 

@@ -81,9 +81,9 @@ int worker_peer_open(struct worker_peer *peer, struct net *net, const struct add
     if (rc != 0)
         return rc;
     reply = overhand__wire__hello_reply__unpack(NULL, peer->reply_len, peer->reply);
-    ASSERT(reply != NULL && reply->worker != NULL);
-    peer->incarnation = reply->worker->incarnation;
-    peer->n_shards = reply->worker->n_shards;
+    ASSERT(reply != NULL);
+    peer->incarnation = reply->worker == NULL ? 0 : reply->worker->incarnation; /* a master's */
+    peer->n_shards = reply->worker == NULL ? 0 : reply->worker->n_shards;
     peer->credit = reply->credit;
     overhand__wire__hello_reply__free_unpacked(reply, NULL);
     return 0;

@@ -35,6 +35,8 @@ static const ProtobufCMessageDescriptor *const frame_messages[FRAME_TYPE_END][3]
     [FRAME_CANCEL] = {WIRE(cancel)},
     [FRAME_LIST] = {WIRE(list), WIRE(list_reply)},
     [FRAME_INSPECT] = {WIRE(inspect), WIRE(inspect_reply)},
+    [FRAME_WHERE] = {WIRE(where), WIRE(where_reply)},
+    [FRAME_SET_SERVICE] = {WIRE(set_service), WIRE(status)},
 };
 
 static const ProtobufCMessageDescriptor *messages[MESSAGES_MAX];

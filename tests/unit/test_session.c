@@ -161,7 +161,8 @@ static void test_only_what_the_tables_grant_may_be_called(void **state)
                                    ? type == FRAME_PUSH || type == FRAME_OPEN
                                    : (roles[r] == ROLE_DRIVER &&
                                       (type == FRAME_LEASE || type == FRAME_UNREGISTER)) ||
-                                         (!app && (type == FRAME_LIST || type == FRAME_INSPECT));
+                                         (!app && (type == FRAME_LIST || type == FRAME_INSPECT ||
+                                                   type == FRAME_SET_SERVICE));
                 uint64_t refused = rpc_refused_frames();
                 struct worker_peer peer;
                 int rc;

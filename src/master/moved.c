@@ -1,0 +1,88 @@
+/* Workers that drain: who takes what they have, and who is asked for it when they are gone.
+ *
+ * Nothing is remembered of what moved where: workers say in their heartbeats which shuffles they have that were, at least in part,
+ * brought by others, and a worker that drained says so until it is forgotten. Readers know by the blocks' numbers whether they got all. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/mem.h"
+#include "core/rng.h"
+#include "master/assign.h"
+
+struct moved_target {
+    uint64_t weight; /* the larger the better */
+    Overhand__Wire__Worker *worker;
+};
+
+static int moved_target_compare(const void *a, const void *b)
+{
+    const struct moved_target *left = a, *right = b;
+
+    return (left->weight < right->weight) - (left->weight > right->weight);
+}
+
+unsigned moved_targets(const struct master *master, const Overhand__Wire__Worker *from,
+                       uint64_t now_ms, Overhand__Wire__Worker *targets[MOVED_TARGETS_MAX])
+{
+    struct moved_target *all = mem_reallocarray(NULL, master->n_members + 1, sizeof *all);
+    uint64_t key = assign_worker_hash(from);
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < master->n_members; i++) {
+        const struct member *member = &master->members[i];
+        Overhand__Wire__Worker *worker = member->last->worker;
+
+        if (!member_takes_data(master, member, now_ms) || strcmp(worker->id, from->id) == 0)
+            continue;
+        all[n].worker = worker;
+        all[n++].weight = rng_mix(key, assign_worker_hash(worker)) >> 1 |
+                          (uint64_t)!member_is_hot(member) << 63;
+    }
+    qsort(all, n, sizeof *all, moved_target_compare);
+    if (n > MOVED_TARGETS_MAX)
+        n = MOVED_TARGETS_MAX;
+    for (unsigned i = 0; i < n; i++)
+        targets[i] = all[i].worker;
+    mem_free(all);
+    return n;
+}
+
+/* Does it hold some of the shuffle that another worker may have brought? */
+static bool moved_holds(const struct member *member, uint64_t app_uid, uint32_t shuffle_id)
+{
+    for (size_t i = 0; i < member->last->n_held; i++) {
+        const Overhand__Wire__HeldShuffle *held = member->last->held[i];
+
+        if (held->app_uid == app_uid && held->shuffle_id == shuffle_id)
+            return held->brought;
+    }
+    return false;
+}
+
+int moved_where(const struct master *master, uint64_t app_uid, uint32_t shuffle_id, uint64_t now_ms,
+                Overhand__Wire__WhereReply *reply)
+{
+    int rc = master_ready(master, now_ms);
+
+    if (rc != 0)
+        return rc;
+    overhand__wire__where_reply__init(reply);
+    reply->brought = mem_reallocarray(NULL, master->n_members + 1, sizeof *reply->brought);
+    reply->drained = mem_reallocarray(NULL, master->n_members + 1, sizeof *reply->drained);
+    for (unsigned i = 0; i < master->n_members; i++) {
+        const struct member *member = &master->members[i];
+
+        if (member->last->drained)
+            reply->drained[reply->n_drained++] = member->last->worker;
+        if (member_state(master, member, now_ms) != WORKER_LOST &&
+            moved_holds(member, app_uid, shuffle_id))
+            reply->brought[reply->n_brought++] = member->last->worker;
+    }
+    return 0;
+}
+
+void moved_where_fini(Overhand__Wire__WhereReply *reply)
+{
+    mem_free(reply->brought);
+    mem_free(reply->drained);
+}
