@@ -2,7 +2,7 @@
  *
  * A read is complete when the check is: whatever streams still run are cancelled. When every source
  * has ended, nothing is on its way any more, and something expected is still missing, second copies are
- * asked for it (reader_reserve.c), then sources that were not tried because they could not be reached a
+ * asked for it (reader_reserve.c), then those to whom drained workers brought data (reader_moved.c), then sources that were not tried because they could not be reached a
  * little while ago, then those that sent a damaged block once more. Then the read
  * fails: OVERHAND_E_CHECKSUM when there was damage, otherwise OVERHAND_E_LOST, with the reasons of all
  * workers that should have had it. */
@@ -23,6 +23,7 @@ static void reader_stop(struct overhand_reader *reader)
     if (reader->over)
         return;
     reader->over = true;
+    masters_cancel(&reader->where);
     for (size_t i = 0; i < reader->plan.n_sources; i++)
         source_end(reader->plan.sources[i], 0, "");
     reader_free_items(&reader->received);
@@ -92,8 +93,10 @@ static void reader_on_missing(struct overhand_reader *reader)
             source_note_trouble(plan->sources[i]);
     }
     reserve_begin_wanted(reader);
-    bool idle = reader->n_running == 0;
-    for (size_t i = 0; i < plan->n_sources && idle; i++) {
+    if (reader->n_running > 0 || reader_ask_where(reader))
+        return;
+    bool idle = true;
+    for (size_t i = 0; i < plan->n_sources; i++) {
         struct reader_source *source = plan->sources[i];
 
         if (!source->unreached)

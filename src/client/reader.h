@@ -5,6 +5,7 @@
  *   reader_stream.c  the loop: one source = one OPEN stream, its credit, its tries
  *   reader_credit.c  the loop: how much a worker may send
  *   reader_reserve.c the loop: when second copies are read, and what is asked for
+ *   reader_moved.c   the loop: who has what drained workers had
  *   reader_block.c   blocks: received -> verified, decompressed on a compression thread -> ready
  *   reader_check.c   what has been seen of what is expected
  *
@@ -65,6 +66,8 @@ struct reader_plan {
     size_t n_endpoints;
     struct reader_source **sources; /* owned array: n_led that are read first, then the reserves */
     size_t n_sources, n_led;
+    struct endpoint *moved; /* owned, strings too: of sources that a master named */
+    size_t n_moved;
     struct reader_ask all; /* its attempts: all that are expected */
 };
 
@@ -97,7 +100,9 @@ struct overhand_reader {
     size_t n_led_begun, n_running; /* sources */
     size_t n_slow;                 /* of these running: in trouble, others take their turn */
     uint64_t accounted_bytes;      /* of the client's window, by all sources */
-    bool over;                     /* complete or failed: sources are gone */
+    struct master_call where;
+    bool where_asked;
+    bool over; /* complete or failed: sources are gone */
     bool closed;
     struct loop_task start_task, nudge_task, close_task;
 };
@@ -203,6 +208,11 @@ void source_on_trouble(struct reader_source *source);
 void reserve_begin_wanted(struct overhand_reader *reader);
 /* Ask a source that has ended again, for what is missing now. `why` is for the log. */
 void source_ask_again(struct reader_source *source, const char *why);
+
+/* ---- reader_moved.c: the loop ---- */
+
+/* Ask a master where else data may be, once. True: its answer is on its way. */
+bool reader_ask_where(struct overhand_reader *reader);
 
 /* ---- reader_block.c ---- */
 

@@ -261,6 +261,11 @@ void reader_plan_free(struct reader_plan *plan)
         reader_ask_fini(&plan->sources[i]->rest);
         mem_free(plan->sources[i]);
     }
+    for (size_t i = 0; i < plan->n_moved; i++) {
+        mem_free((char *)plan->moved[i].id);
+        mem_free((char *)plan->moved[i].host);
+    }
+    mem_free(plan->moved);
     mem_free(plan->sources);
     mem_free(plan->endpoints);
     reader_ask_fini(&plan->all);

@@ -111,6 +111,10 @@ struct overhand_writer {
     uint64_t *partition_bytes;    /* the caller's after finish */
     struct exceptions exceptions; /* likewise */
     struct writer_worker *workers;
+    struct master_call where;      /* did a lost worker drain before? */
+    unsigned n_lost, n_lost_asked; /* workers lost, now and when a master was asked */
+    int lost_status;               /* of the last of them */
+    char lost_why[LIMIT_TEXT_BYTES / 2];
     unsigned n_changes; /* of what is known of them */
     struct writer_lane *lanes;
     struct writer_lane **slot_lanes; /* home lane of each slot, NULL: not used yet */

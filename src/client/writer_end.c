@@ -46,6 +46,7 @@ static void writer_drop_queued(struct overhand_writer *writer)
         stand_in_stop(stand_in);
         writer_free_blocks(&stand_in->blocks);
     }
+    masters_cancel(&writer->where);
     for (worker = writer->workers; worker != NULL; worker = worker->hh.next)
         worker_stop_asking(worker);
 }

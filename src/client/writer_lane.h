@@ -18,7 +18,8 @@ struct writer_worker {
     char *zone;               /* owned; "": unknown */
     uint32_t n_shards;
     uint64_t acked_incarnation; /* of the process that acked blocks of ours; 0: none did */
-    bool lost;                  /* what it acked may be gone */
+    bool lost;                  /* what it acked may be gone, but for */
+    bool moved;                 /* it drained: others have all that it acked */
     bool refused;               /* takes nothing more of ours, or is gone */
     bool refused_copy;          /* another worker could not give it second copies */
     unsigned n_refused_copies;  /* times that this was found */
@@ -50,8 +51,8 @@ void worker_refuse_copy(struct writer_worker *worker);
 bool worker_forgive_copies(struct overhand_writer *writer);
 /* It has acked blocks of ours in this incarnation, to which it was not pushed if another has before. */
 void worker_ack(struct writer_worker *worker, uint64_t incarnation);
-/* What it had acked is gone, `why` in words. Ends the attempt with `status` when nobody else has all of
- * that. */
+/* What it had acked is gone, `why` in words. Ends the attempt with `status`, later, when nobody else has
+ * all of that. */
 void worker_lose(struct writer_worker *worker, int status, const char *why);
 /* Fill a wire message with what it is; strings are borrowed. */
 void worker_describe(const struct writer_worker *worker, Overhand__Wire__Worker *message);

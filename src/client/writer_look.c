@@ -24,6 +24,8 @@ static bool lane_is_seen(const struct writer_lane *lane)
     const struct writer_worker *primary = lane->pair.primary.worker;
     const struct writer_worker *replica = lane->pair.replica.worker;
 
+    if (primary->moved || (replica != NULL && replica->moved))
+        return true;
     return look_sees(lane->link, primary) || look_sees(primary->link, primary) ||
            (replica != NULL && look_sees(replica->link, replica));
 }
@@ -47,7 +49,8 @@ void writer_look(struct overhand_writer *writer)
     const struct writer_lane *lane;
     bool all = true;
 
-    if (!writer->looking || writer->n_unacked > 0 || writer->status != 0)
+    if (!writer->looking || writer->n_unacked > 0 || writer->status != 0 ||
+        writer->where.race != NULL)
         return;
     for (lane = writer->lanes; lane != NULL; lane = lane->hh.next) {
         if (!lane->acked || lane_is_seen(lane))

@@ -144,6 +144,26 @@ static void conn_reply_stand_in(struct master_conn *conn, const struct rpc_frame
     overhand__wire__stand_in__free_unpacked(request, NULL);
 }
 
+static void conn_reply_where(struct master_conn *conn, const struct rpc_frame *frame)
+{
+    struct fake_master *master = conn->master;
+    Overhand__Wire__WhereReply reply = OVERHAND__WIRE__WHERE_REPLY__INIT;
+    Overhand__Wire__Worker workers[FAKE_MASTER_WORKERS_MAX];
+    Overhand__Wire__Worker *brought[FAKE_MASTER_WORKERS_MAX], *drained[FAKE_MASTER_WORKERS_MAX];
+
+    master->n_wheres++;
+    reply.brought = brought;
+    reply.drained = drained;
+    for (unsigned i = 0; i < master->n_workers; i++) {
+        fake_worker_describe(master->workers[i], &workers[i]);
+        if (master->workers[i]->brought)
+            brought[reply.n_brought++] = &workers[i];
+        if (master->workers[i]->drained)
+            drained[reply.n_drained++] = &workers[i];
+    }
+    rpc_reply(conn->rpc, &frame->prefix, &reply.base);
+}
+
 static bool conn_misbehaves(struct master_conn *conn, const struct rpc_frame *frame)
 {
     struct fake_fault *fault = &conn->master->fault;
@@ -185,6 +205,9 @@ static void conn_on_frame(struct rpc_conn *rpc, struct rpc_frame *frame)
         break;
     case FRAME_STAND_IN:
         conn_reply_stand_in(conn, frame);
+        break;
+    case FRAME_WHERE:
+        conn_reply_where(conn, frame);
         break;
     default:
         rpc_reply_error(rpc, &frame->prefix, OVERHAND_E_UNSUPPORTED, "not in this fake");

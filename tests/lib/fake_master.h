@@ -19,7 +19,7 @@ struct fake_master {
     uint32_t replicas;       /* of layouts; default 1. REGISTER_SHUFFLE changes it */
     struct fake_fault fault; /* of any request but HELLO */
 
-    unsigned n_requests, n_registered, n_renewed, n_stand_ins;
+    unsigned n_requests, n_registered, n_renewed, n_stand_ins, n_wheres;
     unsigned n_partners, n_one_partition; /* of the STAND_INs: with a partner, for one partition */
     char last_avoid[LIMIT_TEXT_BYTES];    /* of the last STAND_IN, joined by commas */
 };

@@ -44,6 +44,16 @@ static void partition_append(struct fake_worker *worker, uint32_t shuffle_id, ui
     partition->len += len;
 }
 
+void fake_worker_bring(struct fake_worker *from, struct fake_worker *to)
+{
+    const struct fake_partition *partition;
+
+    for (partition = from->partitions; partition != NULL; partition = partition->hh.next)
+        partition_append(to, (uint32_t)(partition->key >> 32), (uint32_t)partition->key,
+                         partition->data, partition->len);
+    to->brought = true;
+}
+
 static void worker_drop_data(struct fake_worker *worker)
 {
     struct fake_partition *partition, *after;

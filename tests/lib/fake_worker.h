@@ -47,6 +47,8 @@ struct fake_worker {
     size_t partition_max_bytes; /* a partition with as much is FULL; 0: no limit */
     bool dead;                  /* for its peers: no connection */
     bool says_nothing_of_copies;
+    bool brought; /* what a master says of it: others brought data here */
+    bool drained; /* likewise */
 
     struct fake_fault hello_fault, push_fault, open_fault, data_fault;
     struct fake_fault copy_fault; /* REFUSE: as the one who should keep a second copy */
@@ -73,6 +75,8 @@ void fake_worker_fini(struct fake_worker *worker);
 void fake_worker_kill(struct fake_worker *worker);
 /* Close the connections and begin a new incarnation, with the data or without. */
 void fake_worker_restart(struct fake_worker *worker, bool keep_data);
+/* Copy all data of one worker to another, as the first does when it drains. */
+void fake_worker_bring(struct fake_worker *from, struct fake_worker *to);
 /* Fill a wire message with what the worker is; strings are borrowed. */
 void fake_worker_describe(struct fake_worker *worker, Overhand__Wire__Worker *message);
 /* Bytes stored of one partition. */
