@@ -16,7 +16,7 @@ enum {
 
 /* The command line behind the subcommand's name. Texts are borrowed from argv. */
 struct cli_args {
-    bool help, json;
+    bool help, json, watch, no_move;
     const char *masters; /* NULL: not given */
     const char *app;
     const char *worker;
@@ -68,5 +68,9 @@ extern const struct cli_command cli_command_shuffles;
 extern const struct cli_command cli_command_partitions;
 extern const struct cli_command cli_command_inspect;
 extern const struct cli_command cli_command_verify;
+extern const struct cli_command cli_command_drain;
+extern const struct cli_command cli_command_undrain;
+extern const struct cli_command cli_command_exclude;
+extern const struct cli_command cli_command_include;
 
 #endif

@@ -36,6 +36,8 @@ static const struct cli_option cli_options[] = {
      "threads of each worker; default: the cores, shared by all"},
     {"set", CLI_TEXTS, FIELD(sets), 0, 0, "WHO.KEY=VALUE",
      "configuration of the workers (worker.disk.reserve=0) or the master (master.log.level=debug)"},
+    {"watch", CLI_SWITCH, FIELD(watch), 0, 0, "", "show how far it is, until it is done"},
+    {"no-move", CLI_SWITCH, FIELD(no_move), 0, 0, "", "leave where it is what the worker has"},
     {"json", CLI_SWITCH, FIELD(json), 0, 0, "", "print JSON"},
     {"help", CLI_SWITCH, FIELD(help), 0, 0, "", "print this text"},
 };
@@ -44,7 +46,8 @@ enum { N_OPTIONS = sizeof cli_options / sizeof cli_options[0] };
 static bool cli_command_takes(const struct cli_command *command, const struct cli_option *option)
 {
     char *name = mem_printf(" %s ", option->name);
-    bool takes = option->kind == CLI_SWITCH || strstr(command->options, name) != NULL;
+    bool takes = option->offset == FIELD(json) || option->offset == FIELD(help) ||
+                 strstr(command->options, name) != NULL;
 
     mem_free(name);
     return takes;

@@ -105,6 +105,9 @@ static json_t *cli_worker_json(const Overhand__Wire__WorkerRow *row)
     json_object_set_new(json, "read_bytes", cli_json_number(last->read_bytes));
     json_object_set_new(json, "connections", cli_json_number(last->n_connections));
     json_object_set_new(json, "refused_frames", cli_json_number(last->refused_frames));
+    json_object_set_new(json, "move_total_bytes", cli_json_number(last->move_total_bytes));
+    json_object_set_new(json, "moved_bytes", cli_json_number(last->moved_bytes));
+    json_object_set_new(json, "move_text", cli_json_text(last->move_text));
     json_object_set_new(json, "disks", cli_disks_json(last));
     return json;
 }

@@ -52,6 +52,10 @@ static void cli_status_add_worker(struct cli_status *status, const Overhand__Wir
     }
     if (strcmp(row->state, "draining") == 0)
         status->n_draining++;
+    else if (strcmp(row->state, "drained") == 0)
+        status->n_drained++;
+    else if (strcmp(row->state, "excluded") == 0)
+        status->n_excluded++;
     else
         status->n_alive++;
     cli_worker_sum(row, &sums);
@@ -60,6 +64,9 @@ static void cli_status_add_worker(struct cli_status *status, const Overhand__Wir
     status->disk_free_bytes += sums.disk_free_bytes;
     if (row->last == NULL)
         return;
+    if (row->last->draining && row->last->move_text[0] != '\0')
+        cli_status_problem(status, "worker %s drains and does not get on: %s", id,
+                           row->last->move_text);
     status->memory_used += row->last->memory_used;
     status->memory_bytes += row->last->memory_bytes;
     for (size_t i = 0; i < row->last->n_disks; i++)
@@ -94,15 +101,22 @@ static json_t *cli_status_json(const struct cli_status *status)
     for (unsigned i = 0; i < status->n_problems; i++)
         json_array_append_new(problems, cli_json_text(status->problems[i]));
     return json_pack(
-        "{s{si si} s{si si si} s{so so} s{si so so} si si so so so}", "masters", "listed",
+        "{s{si si} s{si si si si si} s{so so} s{si so so} si si so so so}", "masters", "listed",
         (int)status->n_masters, "answering", (int)status->n_masters_answering, "workers", "alive",
-        (int)status->n_alive, "draining", (int)status->n_draining, "lost", (int)status->n_lost,
+        (int)status->n_alive, "excluded", (int)status->n_excluded, "draining",
+        (int)status->n_draining, "drained", (int)status->n_drained, "lost", (int)status->n_lost,
         "memory", "used", cli_json_number(status->memory_used), "bytes",
         cli_json_number(status->memory_bytes), "disks", "count", (int)status->n_disks,
         "total_bytes", cli_json_number(status->disk_total_bytes), "free_bytes",
         cli_json_number(status->disk_free_bytes), "apps", (int)status->n_apps, "shuffles",
         (int)status->n_shuffles, "bytes", cli_json_number(status->held_bytes), "memory_bytes",
         cli_json_number(status->held_memory_bytes), "problems", problems);
+}
+
+static void cli_status_print_count(unsigned n, const char *what, FILE *out)
+{
+    if (n > 0)
+        fprintf(out, ", %u %s", n, what);
 }
 
 void cli_status_print(const struct cli_status *status, bool json, FILE *out)
@@ -114,8 +128,11 @@ void cli_status_print(const struct cli_status *status, bool json, FILE *out)
         return;
     }
     fprintf(out, "masters       %u of %u answer\n", status->n_masters_answering, status->n_masters);
-    fprintf(out, "workers       %u alive, %u draining, %u lost\n", status->n_alive,
-            status->n_draining, status->n_lost);
+    fprintf(out, "workers       %u alive", status->n_alive);
+    cli_status_print_count(status->n_excluded, "excluded", out);
+    cli_status_print_count(status->n_draining, "draining", out);
+    cli_status_print_count(status->n_drained, "drained", out);
+    fprintf(out, ", %u lost\n", status->n_lost);
     fprintf(out, "memory        %s of %s in use\n",
             units_format_size_about(status->memory_used, part),
             units_format_size_about(status->memory_bytes, whole));

@@ -9,7 +9,7 @@
 
 struct cli_status {
     unsigned n_masters, n_masters_answering;
-    unsigned n_alive, n_draining, n_lost;
+    unsigned n_alive, n_excluded, n_draining, n_drained, n_lost;
     uint64_t memory_used, memory_bytes; /* of workers that are not lost */
     unsigned n_disks;                   /* likewise */
     uint64_t disk_total_bytes, disk_free_bytes;

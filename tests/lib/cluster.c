@@ -14,8 +14,12 @@ enum { WAIT_MS = 60000 };
 
 static void cluster_start_master(struct cluster *cluster)
 {
-    static const char *const args[] = {"--listen.host=127.0.0.1", "--listen.port=0",
-                                       "--ready_after=0s", "--assign.blocks_per_worker=1", NULL};
+    static const char *const args[] = {"--listen.host=127.0.0.1",
+                                       "--listen.port=0",
+                                       "--ready_after=0s",
+                                       "--heartbeat.interval=100ms",
+                                       "--assign.blocks_per_worker=1",
+                                       NULL};
     char line[256];
     int rc;
 
@@ -90,6 +94,7 @@ void cluster_start_worker(struct cluster *cluster, unsigned index)
                           memory,
                           backend,
                           deadline,
+                          cluster->drain_at_end ? "--shutdown.drain=on" : "--shutdown.drain=off",
                           "--disk.reserve=0",
                           "--heartbeat.interval=100ms",
                           NULL};

@@ -32,6 +32,7 @@ struct cluster {
     const char *memory_limit;       /* of each worker; NULL: 8MiB */
     const char *disk_backend;       /* likewise; NULL: auto */
     const char *disk_deadline;      /* likewise; NULL: 10s */
+    bool drain_at_end;              /* likewise: shutdown.drain */
     struct overhand_client *client; /* NULL: not opened */
     uint64_t app_uid;
     uint32_t n_partitions;
@@ -40,7 +41,8 @@ struct cluster {
     struct {
         unsigned worker;
         uint64_t after; /* so many rows, or batches, from now; 0: never */
-    } kill;             /* in the middle of the next write or read */
+        int signal;     /* 0: SIGKILL */
+    } kill;             /* in the middle of the next write or read; waits for its end */
     void *layout;
     size_t layout_len;
     uint32_t n_rows[CLUSTER_MAPS_MAX];  /* of each map in each partition; 0: not finished */

@@ -24,7 +24,8 @@ static void row_fill(uint8_t *row, uint32_t map, uint32_t partition, uint32_t nu
 static void cluster_on_moment(struct cluster *cluster)
 {
     if (cluster->kill.after > 0 && --cluster->kill.after == 0)
-        cluster_end_worker(cluster, cluster->kill.worker, SIGKILL);
+        cluster_end_worker(cluster, cluster->kill.worker,
+                           cluster->kill.signal == 0 ? SIGKILL : cluster->kill.signal);
 }
 
 /* ---- writing ---- */

@@ -44,8 +44,7 @@ bool private_mount_tmpfs(const char *path, unsigned size_mib, bool read_only)
     char options[32];
 
     snprintf(options, sizeof options, "size=%um", size_mib);
-    return make_private() &&
-           mount("tmpfs", path, "tmpfs", read_only ? MS_RDONLY : 0, options) == 0;
+    return make_private() && mount("tmpfs", path, "tmpfs", read_only ? MS_RDONLY : 0, options) == 0;
 }
 
 /* Run a program to its end. */

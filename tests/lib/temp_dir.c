@@ -20,6 +20,17 @@ static int temp_dir_remove_one(const char *path, const struct stat *info, int ty
     return remove(path);
 }
 
+static int temp_dir_remove_below(const char *path, const struct stat *info, int type,
+                                 struct FTW *ftw)
+{
+    return ftw->level == 0 ? 0 : remove(path);
+}
+
+void temp_dir_remove_content(const char *path)
+{
+    ASSERT(nftw(path, temp_dir_remove_below, 16, FTW_DEPTH | FTW_PHYS) == 0);
+}
+
 void temp_dir_remove(char *path)
 {
     if (path == NULL)

@@ -36,8 +36,8 @@ static struct overhand_writer *open_writer(struct client_fixture *f, enum overha
 }
 
 /* Append record by record, `len` bytes of them. Returns: the partition's size for planners. */
-static uint64_t write_records(struct client_fixture *f, enum overhand_codec codec, uint32_t n_fields,
-                          const uint8_t *data, size_t len)
+static uint64_t write_records(struct client_fixture *f, enum overhand_codec codec,
+                              uint32_t n_fields, const uint8_t *data, size_t len)
 {
     struct overhand_writer *writer = open_writer(f, codec, n_fields);
 
