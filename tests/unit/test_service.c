@@ -203,7 +203,7 @@ static Overhand__Wire__ListReply *list(struct fixture *f, unsigned worker,
         if (strcmp(reply->workers[i]->worker->id, f->workers[worker].id) == 0)
             *row = reply->workers[i];
     worker_peer_close(&peer);
-    assert_non_null(*row);
+    ASSERT(*row != NULL); /* the analyzer does not know cmocka */
     return reply;
 }
 
