@@ -158,6 +158,25 @@ static Overhand__Wire__Heartbeat *heartbeat_copy(const Overhand__Wire__Heartbeat
     return copy;
 }
 
+/* Another process of this id, at another address, is alive. */
+static bool member_is_other(const struct master *master, const struct member *member,
+                            const Overhand__Wire__Worker *worker, uint64_t now_ms)
+{
+    const Overhand__Wire__Worker *known = member_worker(member);
+
+    return known->incarnation != worker->incarnation &&
+           (known->port != worker->port || strcmp(known->host, worker->host) != 0) &&
+           member_state(master, member, now_ms) != WORKER_LOST;
+}
+
+const Overhand__Wire__Worker *master_find_worker(const struct master *master, const char *worker_id)
+{
+    bool found;
+    unsigned at = master_find(master, worker_id, &found);
+
+    return found ? member_worker(&master->members[at]) : NULL;
+}
+
 int master_on_register(struct master *master, const Overhand__Wire__RegisterWorker *message,
                        uint64_t now_ms)
 {
@@ -171,6 +190,8 @@ int master_on_register(struct master *master, const Overhand__Wire__RegisterWork
     at = master_find(master, message->worker->id, &found);
     if (!found && master->n_members == LIMIT_WORKERS)
         return OVERHAND_E_NO_MEMORY;
+    if (found && member_is_other(master, &master->members[at], message->worker, now_ms))
+        return OVERHAND_E_EXISTS;
 
     if (found) {
         member = &master->members[at];

@@ -66,9 +66,13 @@ MUST_CHECK int master_ready(const struct master *master, uint64_t now_ms);
 /* Drop workers lost for forget_after_ms and applications not renewed for lease_ms. Call now and then. */
 void master_forget(struct master *master, uint64_t now_ms);
 
-/* A worker says what it is. Returns: 0, OVERHAND_E_INVALID (id, port or shards out of range), OVERHAND_E_NO_MEMORY (LIMIT_WORKERS). */
+/* A worker says what it is. Returns: 0, OVERHAND_E_INVALID (id, port or shards out of range), OVERHAND_E_NO_MEMORY (LIMIT_WORKERS),
+ * OVERHAND_E_EXISTS (a worker of this id is alive at another address). */
 MUST_CHECK int master_on_register(struct master *master,
                                   const Overhand__Wire__RegisterWorker *message, uint64_t now_ms);
+/* The worker of this id; NULL: there is none. Borrowed until the next change. */
+const Overhand__Wire__Worker *master_find_worker(const struct master *master,
+                                                 const char *worker_id);
 /* A worker says how it is. *unknown: it must register (again). Older sequence numbers are ignored.
  * Returns: 0, OVERHAND_E_INVALID (counts above their limits). */
 MUST_CHECK int master_on_heartbeat(struct master *master, Overhand__Wire__Heartbeat *message,

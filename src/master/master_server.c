@@ -176,6 +176,16 @@ static void session_on_register_worker(struct session *session, const struct fra
     struct master *master = &session->server->master;
     int rc = master_on_register(master, message, master_server_now(session->server));
 
+    if (rc == OVERHAND_E_EXISTS) {
+        const Overhand__Wire__Worker *other = master_find_worker(master, message->worker->id);
+
+        log_warn("master", "%s: refused: worker %s is alive at %s:%u", rpc_peer(session->conn),
+                 other->id, other->host, other->port);
+        rpc_reply_error(session->conn, request, rc,
+                        "worker %s is alive at %s:%u: give each worker an id of its own",
+                        other->id, other->host, other->port);
+        return;
+    }
     if (rc != 0) {
         rpc_reply_error(session->conn, request, rc,
                         "worker registration refused: id, host, port or "

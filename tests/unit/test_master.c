@@ -413,6 +413,26 @@ static void test_a_restarted_worker_takes_its_place_without_a_trace_of_the_old(v
     assert_int_equal(f->master.members[0].last->n_held, 0);
 }
 
+static void test_an_id_is_one_workers_while_that_is_alive(void **state)
+{
+    struct fixture *f = *state;
+    Overhand__Wire__Worker first = worker_named("w", 100), second = worker_named("w", 200);
+
+    second.host = (char *)"elsewhere";
+    assert_int_equal(fixture_register(f, first), 0);
+    assert_int_equal(fixture_register(f, second), OVERHAND_E_EXISTS);
+    assert_int_equal(member_worker(&f->master.members[0])->incarnation, 100);
+    second.incarnation = 100; /* it took its clean directories with it */
+    assert_int_equal(fixture_register(f, second), 0);
+    first.incarnation = 300; /* back where the first was, which is not heard any more */
+    assert_int_equal(fixture_register(f, first), OVERHAND_E_EXISTS);
+    f->now_ms += LOST_MS;
+    assert_int_equal(fixture_register(f, first), 0);
+    second.incarnation = 400;
+    master_on_disconnected(&f->master, "w", 300);
+    assert_int_equal(fixture_register(f, second), 0);
+}
+
 static void test_stand_ins_are_the_same_from_every_master_and_avoid_the_named(void **state)
 {
     struct fixture *f = *state;
@@ -582,6 +602,7 @@ int main(void)
         TEST(test_a_heartbeat_of_an_unknown_incarnation_asks_for_registration),
         TEST(test_late_heartbeats_do_not_overwrite_newer_ones),
         TEST(test_a_restarted_worker_takes_its_place_without_a_trace_of_the_old),
+        TEST(test_an_id_is_one_workers_while_that_is_alive),
         TEST(test_stand_ins_are_the_same_from_every_master_and_avoid_the_named),
         TEST(test_holders_are_the_workers_that_said_so),
         TEST(test_lists_sum_what_workers_hold),
