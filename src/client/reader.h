@@ -101,7 +101,8 @@ struct overhand_reader {
     size_t n_slow;                 /* of these running: in trouble, others take their turn */
     uint64_t accounted_bytes;      /* of the client's window, by all sources */
     struct master_call where;
-    bool where_asked;
+    unsigned n_wheres;
+    bool all_moved_asked;
     bool over; /* complete or failed: sources are gone */
     bool closed;
     struct loop_task start_task, nudge_task, close_task;
@@ -211,7 +212,8 @@ void source_ask_again(struct reader_source *source, const char *why);
 
 /* ---- reader_moved.c: the loop ---- */
 
-/* Ask a master where else data may be, once. True: its answer is on its way. */
+/* Ask a master where else data may be, if it could name somebody new. True: its answer is on its
+ * way. */
 bool reader_ask_where(struct overhand_reader *reader);
 
 /* ---- reader_block.c ---- */

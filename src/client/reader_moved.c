@@ -1,12 +1,15 @@
 /* What drained workers had. When every source has ended, second copies included, and something is still
- * missing, a master is asked, once in a read, where else data of the shuffle may be: workers to which
- * others brought some. Each of their shards is asked for what is missing. Whether that was all, the
- * check knows.
+ * missing, a master is asked where else data of the shuffle may be: workers to which others brought
+ * some. Each of their shards is asked for what is missing. Whether that was all, the check knows. If
+ * it was not, the master is asked again: those it named may have left in the meantime, too. That ends
+ * when it names no process that was not asked yet, or after MOVED_ROUNDS_MAX.
  *
  * No answer, and nobody named, leave the read as it is. */
 #include "client/reader.h"
 #include "core/log.h"
 #include "core/mem.h"
+
+enum { MOVED_ROUNDS_MAX = 10 };
 
 static void moved_on_reply(struct master_call *call, int status, const uint8_t *bytes, size_t len,
                            const char *text);
@@ -15,9 +18,12 @@ bool reader_ask_where(struct overhand_reader *reader)
 {
     Overhand__Wire__Where message;
 
-    if (reader->where_asked)
-        return reader->where.race != NULL;
-    reader->where_asked = true;
+    if (reader->where.race != NULL)
+        return true;
+    if (reader->all_moved_asked)
+        return false;
+    reader->all_moved_asked = ++reader->n_wheres ==
+                              MOVED_ROUNDS_MAX; /* unless the answer says so */
     overhand__wire__where__init(&message);
     message.shuffle_id = reader->layout.shuffle_id;
     masters_call(&reader->client->masters, &reader->where, OVERHAND__WIRE__ROLE__ROLE_EXECUTOR,
@@ -48,13 +54,22 @@ static struct reader_source *moved_source_new(struct overhand_reader *reader,
     return source;
 }
 
+static bool moved_was_asked(const struct reader_plan *plan, const struct endpoint *endpoint)
+{
+    for (size_t i = 0; i < plan->n_moved; i++)
+        if (endpoint_compare(&plan->moved[i], endpoint) == 0)
+            return true;
+    return false;
+}
+
 /* One more source for each of its shards, not begun yet. */
 static void moved_add(struct overhand_reader *reader, const Overhand__Wire__Worker *worker)
 {
     struct reader_plan *plan = &reader->plan;
     struct endpoint endpoint;
 
-    if (!endpoint_from_wire(worker, &endpoint) || worker->n_shards > LIMIT_SHARDS)
+    if (!endpoint_from_wire(worker, &endpoint) || worker->n_shards > LIMIT_SHARDS ||
+        moved_was_asked(plan, &endpoint))
         return;
     endpoint.id = mem_strdup(endpoint.id);
     endpoint.host = mem_strdup(endpoint.host);
@@ -81,7 +96,9 @@ static void moved_on_reply(struct master_call *call, int status, const uint8_t *
         moved_add(reader, reply->brought[i]);
     if (reply != NULL)
         overhand__wire__where_reply__free_unpacked(reply, NULL);
-    if (reader->plan.n_sources > n_before)
+    if (reader->plan.n_sources == n_before)
+        reader->all_moved_asked = true;
+    else
         log_info("client/read",
                  "shuffle %u: asking %zu more worker shards, others brought data there",
                  reader->layout.shuffle_id, reader->plan.n_sources - n_before);

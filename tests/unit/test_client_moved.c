@@ -48,6 +48,28 @@ static void test_what_a_gone_worker_had_is_read_where_it_was_brought_to(void **s
     assert_int_equal(f->master.n_wheres, 1);
 }
 
+/* on_step: when a master was asked, who it names leaves at once, and another one has it all. */
+static void leave_when_named(struct client_fixture *f)
+{
+    if (f->master.n_wheres != 1 || f->workers[2].dead)
+        return;
+    f->workers[2].brought = false;
+    fake_worker_bring(&f->workers[2], &f->workers[0]);
+    fixture_kill_worker(f, 2);
+}
+
+static void test_who_was_named_may_have_left_in_its_turn(void **state)
+{
+    struct client_fixture *f = *state;
+
+    write_maps(f);
+    fake_worker_bring(&f->workers[1], &f->workers[2]);
+    fixture_kill_worker(f, 1);
+    f->on_step = leave_when_named;
+    assert_int_equal(fixture_read(f), OVERHAND_END);
+    assert_int_equal(f->master.n_wheres, 2);
+}
+
 static void test_a_worker_that_came_back_empty_is_asked_for_like_a_gone_one(void **state)
 {
     struct client_fixture *f = *state;
@@ -83,7 +105,7 @@ static void test_what_was_brought_only_in_part_is_lost_and_named(void **state)
     reader = fixture_open_reader(f, 0);
     assert_int_equal(fixture_read_all(f, reader), OVERHAND_E_LOST);
     assert_non_null(strstr(overhand_reader_error(reader), "worker w1"));
-    assert_int_equal(f->master.n_wheres, 1);
+    assert_int_equal(f->master.n_wheres, 2); /* the second time it named nobody else */
     overhand_reader_close(reader);
 }
 
@@ -188,6 +210,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
         TEST(test_what_a_gone_worker_had_is_read_where_it_was_brought_to),
+        TEST(test_who_was_named_may_have_left_in_its_turn),
         TEST(test_a_worker_that_came_back_empty_is_asked_for_like_a_gone_one),
         TEST(test_what_was_brought_twice_is_read_once),
         TEST(test_what_was_brought_only_in_part_is_lost_and_named),
