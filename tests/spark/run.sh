@@ -23,7 +23,7 @@ case ${suites[0]} in
     quick) suites=(lost-worker sql) ;;
     all)
         suites=(lost-worker sql sql-offheap sql-encrypted encryption rdd-java rdd-kryo start faults replicas kills
-            allocation driver thrift python chaos
+            allocation driver thrift python chaos leave
             task-faults+stage-retry+extremes+adaptive+indeterminate+streaming)
         [[ $version != 3.5.* ]] || suites+=(delta)
         ;;
@@ -42,7 +42,7 @@ tpch_scale=0.05
 extra_jars=''
 for suite in "${suites[@]}"; do
     case $suite in
-        chaos*)
+        chaos* | leave)
             tpc_setup tpch "$tpch_scale"
             extra_jars+=:$tpc_jar
             ;;

@@ -13,10 +13,13 @@ import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collections;
+import java.util.Comparator;
 import java.util.List;
 import java.util.Random;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.LockSupport;
+import java.util.stream.Collectors;
+import java.util.stream.Stream;
 
 /**
  * A master and workers of its own, which can be killed, frozen and started again with the same name, port and
@@ -25,6 +28,7 @@ import java.util.concurrent.locks.LockSupport;
  */
 final class Daemons implements AutoCloseable {
     private static final int READY_LIMIT_S = 60;
+    private static final int END_LIMIT_S = 90;
     /** Of all daemons, for run.sh: a JVM that is killed leaves some behind. */
     private static final Path PIDS = Paths.get(System.getProperty("overhand.test.dir"), "pids");
     private static int nClusters;
@@ -84,6 +88,23 @@ final class Daemons implements AutoCloseable {
     /** As the kernel does when memory is short: nothing can be said or written any more. */
     void killWorker(int i) throws InterruptedException {
         workers[i].destroyForcibly().waitFor();
+    }
+
+    /** SIGTERM, and the wait for its end: it keeps what it has, or brings it to others. */
+    void endWorker(int i) throws Exception {
+        workers[i].destroy();
+        Report.require(workers[i].waitFor(END_LIMIT_S, TimeUnit.SECONDS), "worker " + i + " does not end");
+        Report.require(workers[i].exitValue() == 0, "worker " + i + " ended with " + workers[i].exitValue());
+    }
+
+    /** The disk of a worker that has ended is gone. */
+    void loseDirectory(int i) throws IOException {
+        Path directory = data.toPath().resolve("worker-" + i);
+        try (Stream<Path> paths = Files.walk(directory)) {
+            for (Path path : paths.sorted(Comparator.reverseOrder()).collect(Collectors.toList())) {
+                Files.delete(path);
+            }
+        }
     }
 
     /** Stops a worker in its tracks; its connections stay. */

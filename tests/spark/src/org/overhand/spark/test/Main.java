@@ -105,6 +105,9 @@ public final class Main {
             case "chaos":
                 ChaosSuite.full(report).run();
                 break;
+            case "leave":
+                new LeaveSuite(report).run();
+                break;
             case "kills":
                 new KillSuite(report, Integer.getInteger("overhand.test.rounds", 1)).run();
                 break;
