@@ -27,6 +27,7 @@ static const char *const frame_names[FRAME_TYPE_END] = {
     [FRAME_INSPECT] = "INSPECT",
     [FRAME_WHERE] = "WHERE",
     [FRAME_SET_SERVICE] = "SET_SERVICE",
+    [FRAME_TOLD] = "TOLD",
 };
 
 const char *frame_type_name(unsigned type)

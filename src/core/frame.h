@@ -41,6 +41,7 @@ enum frame_type {
     FRAME_INSPECT = 16,         /* Inspect [InspectReply] */
     FRAME_WHERE = 17,           /* Where [WhereReply] */
     FRAME_SET_SERVICE = 18,     /* SetService [Status] */
+    FRAME_TOLD = 19,            /* Told [Status] */
     FRAME_TYPE_END
 };
 

@@ -39,6 +39,8 @@ void master_fini(struct master *master)
         member_fini(&master->members[i]);
     for (unsigned i = 0; i < master->n_apps; i++)
         mem_free(master->apps[i].app_id);
+    moved_forget(master, UINT64_MAX);
+    mem_free(master->drained);
     mem_free(master->members);
     mem_free(master->apps);
     memset(master, 0, sizeof *master);
@@ -248,6 +250,8 @@ int master_on_heartbeat(struct master *master, Overhand__Wire__Heartbeat *messag
     member->heard_ms = now_ms;
     member->connected = true;
     member->assigned_since_heard = 0;
+    if (message->drained)
+        moved_note_drained(master, message->worker, now_ms);
     return 0;
 }
 
@@ -328,6 +332,7 @@ void master_forget(struct master *master, uint64_t now_ms)
     if (kept < master->n_members)
         master->numbered = false;
     master->n_members = kept;
+    moved_forget(master, now_ms);
 
     kept = 0;
     for (unsigned i = 0; i < master->n_apps; i++) {

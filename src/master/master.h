@@ -37,6 +37,13 @@ struct member {
         assigned_since_heard; /* slots given to it since its last heartbeat: load that it cannot know of yet */
 };
 
+/* A process that had drained when it was heard last, and whose place another one may have taken. */
+struct drained_worker {
+    char *id, *host;
+    Overhand__Wire__Worker worker; /* of these strings */
+    uint64_t heard_ms;
+};
+
 /* One application as last renewed by its driver. */
 struct known_app {
     uint64_t app_uid;
@@ -50,7 +57,9 @@ struct master {
     uint64_t started_ms;
     struct member *members; /* sorted by worker id */
     unsigned n_members, members_capacity;
-    bool numbered;          /* the members' zones and hosts */
+    bool numbered;                  /* the members' zones and hosts */
+    struct drained_worker *drained; /* oldest first; bounded by DRAINED_MAX */
+    unsigned n_drained;
     struct known_app *apps; /* sorted by app_uid */
     unsigned n_apps, apps_capacity;
 };
@@ -126,7 +135,13 @@ MUST_CHECK int assign_stand_in(const struct master *master, uint64_t app_uid,
 
 /* ---- moved.c ---- */
 
-enum { MOVED_TARGETS_MAX = 64 };
+enum { MOVED_TARGETS_MAX = 64, DRAINED_MAX = 1000 };
+
+/* A worker says that it has drained: remembered for forget_after_ms, whoever takes its place. */
+void moved_note_drained(struct master *master, const Overhand__Wire__Worker *worker,
+                        uint64_t now_ms);
+/* Forget those that are older; UINT64_MAX: all. */
+void moved_forget(struct master *master, uint64_t now_ms);
 
 /* Who may take the data of a worker that drains: the same from every master, another choice for each worker. Returns their number;
  * borrowed until the next change. */

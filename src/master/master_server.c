@@ -182,8 +182,8 @@ static void session_on_register_worker(struct session *session, const struct fra
         log_warn("master", "%s: refused: worker %s is alive at %s:%u", rpc_peer(session->conn),
                  other->id, other->host, other->port);
         rpc_reply_error(session->conn, request, rc,
-                        "worker %s is alive at %s:%u: give each worker an id of its own",
-                        other->id, other->host, other->port);
+                        "worker %s is alive at %s:%u: give each worker an id of its own", other->id,
+                        other->host, other->port);
         return;
     }
     if (rc != 0) {

@@ -1,7 +1,8 @@
 /* Workers that drain: who takes what they have, and who is asked for it when they are gone.
  *
  * Nothing is remembered of what moved where: workers say in their heartbeats which shuffles they have that were, at least in part,
- * brought by others, and a worker that drained says so until it is forgotten. Readers know by the blocks' numbers whether they got all. */
+ * brought by others. Of a process that drained it is remembered that it did, for writers that hold acks of it. Readers know by the blocks'
+ * numbers whether they got all. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -47,6 +48,56 @@ unsigned moved_targets(const struct master *master, const Overhand__Wire__Worker
     return n;
 }
 
+static void drained_free(struct drained_worker *drained)
+{
+    mem_free(drained->id);
+    mem_free(drained->host);
+}
+
+void moved_forget(struct master *master, uint64_t now_ms)
+{
+    unsigned kept = 0;
+
+    for (unsigned i = 0; i < master->n_drained; i++) {
+        if (now_ms - master->drained[i].heard_ms < master->options.forget_after_ms)
+            master->drained[kept++] = master->drained[i];
+        else
+            drained_free(&master->drained[i]);
+    }
+    master->n_drained = kept;
+}
+
+void moved_note_drained(struct master *master, const Overhand__Wire__Worker *worker,
+                        uint64_t now_ms)
+{
+    struct drained_worker *drained;
+
+    for (unsigned i = 0; i < master->n_drained; i++) {
+        drained = &master->drained[i];
+        if (drained->worker.incarnation == worker->incarnation &&
+            strcmp(drained->id, worker->id) == 0) {
+            drained->heard_ms = now_ms;
+            return;
+        }
+    }
+    if (master->n_drained == DRAINED_MAX) {
+        drained_free(&master->drained[0]);
+        memmove(&master->drained[0], &master->drained[1],
+                (DRAINED_MAX - 1) * sizeof *master->drained);
+        master->n_drained--;
+    }
+    master->drained =
+        mem_reallocarray(master->drained, master->n_drained + 1, sizeof *master->drained);
+    drained = &master->drained[master->n_drained++];
+    *drained = (struct drained_worker){.id = mem_strdup(worker->id),
+                                       .host = mem_strdup(worker->host),
+                                       .worker = *worker,
+                                       .heard_ms = now_ms};
+    drained->worker.id = drained->id;
+    drained->worker.host = drained->host;
+    drained->worker.zone = (char *)"";
+}
+
 /* Does it hold some of the shuffle that another worker may have brought? */
 static bool moved_holds(const struct member *member, uint64_t app_uid, uint32_t shuffle_id)
 {
@@ -68,12 +119,12 @@ int moved_where(const struct master *master, uint64_t app_uid, uint32_t shuffle_
         return rc;
     overhand__wire__where_reply__init(reply);
     reply->brought = mem_reallocarray(NULL, master->n_members + 1, sizeof *reply->brought);
-    reply->drained = mem_reallocarray(NULL, master->n_members + 1, sizeof *reply->drained);
+    reply->drained = mem_reallocarray(NULL, master->n_drained + 1, sizeof *reply->drained);
+    for (unsigned i = 0; i < master->n_drained; i++)
+        reply->drained[reply->n_drained++] = &master->drained[i].worker;
     for (unsigned i = 0; i < master->n_members; i++) {
         const struct member *member = &master->members[i];
 
-        if (member->last->drained)
-            reply->drained[reply->n_drained++] = member->last->worker;
         if (member_state(master, member, now_ms) != WORKER_LOST &&
             moved_holds(member, app_uid, shuffle_id))
             reply->brought[reply->n_brought++] = member->last->worker;

@@ -28,6 +28,7 @@ struct heartbeat_link {
     uint64_t interval_ms; /* the master's wish; 0: none */
     bool complained;      /* its absence was logged */
     bool said_draining;   /* we did, in the last heartbeat: the answer names targets */
+    uint64_t sent_census, answered_census; /* of the last heartbeat sent, and answered */
 };
 
 static void link_connect(struct heartbeat_link *link);
@@ -42,6 +43,7 @@ static void link_on_frame(struct rpc_conn *conn, struct rpc_frame *frame);
 static void link_on_closed(struct rpc_conn *conn, int status);
 static void link_on_retry(struct loop_timer *timer);
 static void heartbeat_on_timer(struct loop_timer *timer);
+static void flush_finish(struct heartbeat_flush *flush, int status);
 static void heartbeat_on_census(struct census *census);
 
 static const struct rpc_events link_events = {
@@ -54,6 +56,7 @@ void heartbeat_init(struct heartbeat *heartbeat, struct worker *worker)
     const struct worker_options *options = &worker->options;
 
     *heartbeat = (struct heartbeat){.worker = worker, .n_links = options->n_masters};
+    list_init(&heartbeat->flushes);
     rng_init(&heartbeat->rng, options->seed);
     loop_timer_init(&heartbeat->timer, options->loop, heartbeat_on_timer);
     heartbeat->links = mem_zalloc((options->n_masters + 1) * sizeof *heartbeat->links);
@@ -77,8 +80,12 @@ void heartbeat_start(struct heartbeat *heartbeat)
 
 void heartbeat_stop(struct heartbeat *heartbeat)
 {
+    struct list *node, *after;
+
     heartbeat->stopping = true;
     loop_timer_stop(&heartbeat->timer);
+    list_for_each_safe(node, after, &heartbeat->flushes)
+        flush_finish(container_of(node, struct heartbeat_flush, node), OVERHAND_E_BUSY);
     for (unsigned i = 0; i < heartbeat->n_links; i++) {
         struct heartbeat_link *link = &heartbeat->links[i];
 
@@ -100,7 +107,7 @@ void heartbeat_fini(struct heartbeat *heartbeat)
     mem_free(heartbeat->links);
 }
 
-uint64_t heartbeat_interval_ms(const struct heartbeat *heartbeat)
+static uint64_t heartbeat_interval_ms(const struct heartbeat *heartbeat)
 {
     uint64_t interval_ms = 0;
 
@@ -137,7 +144,70 @@ void heartbeat_send(struct heartbeat *heartbeat)
     if (heartbeat->counting)
         return;
     heartbeat->counting = true;
+    heartbeat->n_censuses++;
     census_start(&heartbeat->census, heartbeat->worker, heartbeat_on_census);
+}
+
+/* ---- flushes ---- */
+
+static void flush_finish(struct heartbeat_flush *flush, int status)
+{
+    heartbeat_flush_cancel(flush);
+    flush->done(flush, status);
+}
+
+void heartbeat_flush_cancel(struct heartbeat_flush *flush)
+{
+    loop_timer_stop(&flush->deadline);
+    list_remove(&flush->node);
+}
+
+static void flush_on_deadline(struct loop_timer *timer)
+{
+    struct heartbeat_flush *flush = container_of(timer, struct heartbeat_flush, deadline);
+    const struct heartbeat *heartbeat = flush->heartbeat;
+    int status = OVERHAND_E_BUSY;
+
+    for (unsigned i = 0; i < heartbeat->n_links; i++)
+        if (heartbeat->links[i].answered_census >= flush->census)
+            status = 0;
+    flush_finish(flush, status);
+}
+
+void heartbeat_flush_start(struct heartbeat *heartbeat, struct heartbeat_flush *flush,
+                           heartbeat_flush_cb done)
+{
+    flush->heartbeat = heartbeat;
+    flush->census = heartbeat->n_censuses + 1;
+    flush->done = done;
+    loop_timer_init(&flush->deadline, heartbeat->worker->options.loop, flush_on_deadline);
+    loop_timer_start(&flush->deadline, heartbeat->stopping ? 0 : HEARTBEAT_FLUSH_MS);
+    list_init(&flush->node);
+    list_push_back(&heartbeat->flushes, &flush->node);
+    heartbeat_send(heartbeat);
+}
+
+/* A link has its answer: who has waited for that goes on; the others need another heartbeat. */
+static void heartbeat_check_flushes(struct heartbeat *heartbeat)
+{
+    struct list *node, *after;
+    bool again = false;
+
+    list_for_each_safe(node, after, &heartbeat->flushes) {
+        struct heartbeat_flush *flush = container_of(node, struct heartbeat_flush, node);
+        bool all = true;
+
+        for (unsigned i = 0; i < heartbeat->n_links; i++) {
+            const struct heartbeat_link *link = &heartbeat->links[i];
+
+            all &= link->state != LINK_KNOWN || link->answered_census >= flush->census;
+        }
+        again |= !all;
+        if (all)
+            flush_finish(flush, 0);
+    }
+    if (again)
+        heartbeat_send(heartbeat);
 }
 
 /* ---- one heartbeat ---- */
@@ -207,6 +277,7 @@ static void heartbeat_on_census(struct census *census)
             continue; /* away, or still busy with the last one */
         link->calling = true;
         link->said_draining = message.draining;
+        link->sent_census = heartbeat->n_censuses;
         rpc_call(link->conn, &link->call, FRAME_HEARTBEAT, &message.base, NULL, 0,
                  HEARTBEAT_REPLY_MS, link_on_reply);
     }
@@ -374,6 +445,8 @@ static void link_on_reply(struct rpc_call *call, int status, const uint8_t *head
         link->interval_ms = HEARTBEAT_INTERVAL_MAX_MS;
     if (link->state == LINK_KNOWN && link->said_draining && !reply->unknown)
         service_on_targets(&link->heartbeat->worker->service, reply->targets, reply->n_targets);
+    if (link->state == LINK_KNOWN && !reply->unknown)
+        link->answered_census = link->sent_census;
     if (!reply->unknown && link->state != LINK_KNOWN)
         link_on_known(link);
     else if (reply->unknown && link->state == LINK_KNOWN)
@@ -382,6 +455,7 @@ static void link_on_reply(struct rpc_call *call, int status, const uint8_t *head
         link_fail(link, OVERHAND_E_PROTOCOL,
                   "the master does not know whom it has just registered");
     overhand__wire__heartbeat_reply__free_unpacked(reply, NULL);
+    heartbeat_check_flushes(link->heartbeat);
 }
 
 /* Masters ask nothing of workers. */

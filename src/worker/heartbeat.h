@@ -11,12 +11,26 @@ enum {
     HEARTBEAT_BACKOFF_MAX_MS = 10000,
     HEARTBEAT_CONNECT_MS = 3000,
     HEARTBEAT_REPLY_MS = 5000,
+    HEARTBEAT_FLUSH_MS = 3000, /* below the deadlines of those who wait for it */
     HEARTBEAT_INTERVAL_MIN_MS = 100,
     HEARTBEAT_INTERVAL_MAX_MS = 60000,
 };
 
 struct heartbeat_link; /* one master */
+struct heartbeat_flush;
 struct worker;
+
+/* status: 0, OVERHAND_E_BUSY (no master has answered so soon). */
+typedef void (*heartbeat_flush_cb)(struct heartbeat_flush *flush, int status);
+
+/* Waits until masters know how things are now; embedded, alive until done or cancelled. */
+struct heartbeat_flush {
+    struct heartbeat *heartbeat;
+    struct list node;
+    uint64_t census; /* the first that is late enough */
+    struct loop_timer deadline;
+    heartbeat_flush_cb done;
+};
 
 struct heartbeat {
     struct worker *worker;
@@ -26,8 +40,10 @@ struct heartbeat {
     struct rng rng;
     struct loop_timer timer;
     struct census census;
-    bool counting; /* the census is under way */
-    bool again;    /* another one is wanted behind it */
+    bool counting;       /* the census is under way */
+    bool again;          /* another one is wanted behind it */
+    uint64_t n_censuses; /* begun */
+    struct list flushes;
     bool stopping;
     uint64_t sequence;
 };
@@ -38,10 +54,14 @@ void heartbeat_init(struct heartbeat *heartbeat, struct worker *worker);
 void heartbeat_start(struct heartbeat *heartbeat);
 /* Tell the masters now: something they should know at once has changed. */
 void heartbeat_send(struct heartbeat *heartbeat);
+/* Tell the masters, and call `done`, once, on the loop, when each that is connected has answered a
+ * heartbeat that was begun from now on, or HEARTBEAT_FLUSH_MS later. */
+void heartbeat_flush_start(struct heartbeat *heartbeat, struct heartbeat_flush *flush,
+                           heartbeat_flush_cb done);
+/* `done` will not run. Nothing happens when it is not waiting. */
+void heartbeat_flush_cancel(struct heartbeat_flush *flush);
 /* Does any master know us? */
 bool heartbeat_heard(const struct heartbeat *heartbeat);
-/* How often they are told. */
-uint64_t heartbeat_interval_ms(const struct heartbeat *heartbeat);
 /* Close the links; worker_step is called when the last is gone. */
 void heartbeat_stop(struct heartbeat *heartbeat);
 /* True when nothing is open or under way. */

@@ -5,7 +5,10 @@
  *     the partition cannot be read -> counted; what comes behind it stays here
  *
  * Operations end when no partition is left, or after mover_stop or the shard's end, when what they
- * wait for has ended. Blocks are acked by the target's memory, like any second copy. */
+ * wait for has ended. Blocks are acked by the target's memory, like any second copy.
+ *
+ *   the last operation has ended -> TOLD to each taker, one after the other -> done
+ *     one is gone, or another process -> from the beginning */
 #include "worker/move.h"
 
 #include <string.h>
@@ -31,6 +34,17 @@ struct move_op {
     struct loop_timer pause;
 };
 
+/* The questions at the end. */
+struct move_check {
+    struct mover *mover;
+    unsigned next; /* in mover->takers */
+    struct peer_push told;
+    struct loop_timer pause;
+};
+
+static void check_ask(struct move_check *check);
+static void check_on_told(struct peer_push *told, int status, const char *text);
+static void check_on_pause_over(struct loop_timer *timer);
 static void move_read(struct move_op *op);
 static void move_on_read(struct partition_read *read, int status);
 static void move_push(struct move_op *op);
@@ -43,9 +57,15 @@ void mover_init(struct mover *mover, struct shard *shard)
     *mover = (struct mover){.shard = shard};
 }
 
+void mover_fini(struct mover *mover)
+{
+    mem_free(mover->partitions);
+    mem_free(mover->takers);
+}
+
 bool mover_idle(const struct mover *mover)
 {
-    return mover->n_ops == 0;
+    return mover->n_ops == 0 && mover->check == NULL;
 }
 
 static struct move_target *mover_find_target(struct mover *mover, const char *id)
@@ -70,6 +90,98 @@ void mover_set_targets(struct mover *mover, const struct move_target *targets, u
     mover->n_targets = n;
 }
 
+/* Is nothing more to be begun? */
+static bool mover_is_over(const struct mover *mover)
+{
+    return !mover->started || mover->shard->closed != NULL;
+}
+
+static void move_describe(const struct move_target *target, Overhand__Wire__Worker *worker)
+{
+    overhand__wire__worker__init(worker);
+    worker->id = (char *)target->id;
+    worker->host = (char *)target->host;
+    worker->port = target->port;
+}
+
+/* ---- the end: do masters know? ---- */
+
+/* Everything that was under way has ended. */
+static void mover_finish(struct mover *mover)
+{
+    mover->progress.moving = false;
+    mem_free(mover->partitions);
+    mover->partitions = NULL;
+    mover->n_partitions = mover->next = 0;
+    shard_step(mover->shard);
+}
+
+static void check_free(struct move_check *check)
+{
+    check->mover->check = NULL;
+    mem_free(check);
+}
+
+static void check_start(struct mover *mover)
+{
+    struct move_check *check;
+
+    if (mover_is_over(mover) || mover->progress.n_unreadable > 0) {
+        mover_finish(mover);
+        return;
+    }
+    check = mem_zalloc(sizeof *check);
+    check->mover = mover;
+    loop_timer_init(&check->pause, mover->shard->options.loop, check_on_pause_over);
+    mover->check = check;
+    check_ask(check);
+}
+
+/* Ask the next one; all have been asked: done, or begin again. */
+static void check_ask(struct move_check *check)
+{
+    struct mover *mover = check->mover;
+    Overhand__Wire__Worker worker;
+    const struct move_taker *taker;
+
+    if (mover_is_over(mover) || mover->again || check->next == mover->n_takers) {
+        check_free(check);
+        if (mover_is_over(mover) || !mover->again)
+            mover_finish(mover);
+        else
+            mover_start(mover);
+        return;
+    }
+    taker = &mover->takers[check->next];
+    move_describe(&taker->target, &worker);
+    if (peer_told_start(&mover->shard->peers, &check->told, &taker->app, &worker, taker->shard,
+                        taker->incarnation, check_on_told) != 0)
+        loop_timer_start(&check->pause, MOVE_PAUSE_MS);
+}
+
+static void check_on_told(struct peer_push *told, int status, const char *text)
+{
+    struct move_check *check = container_of(told, struct move_check, told);
+    struct mover *mover = check->mover;
+
+    if (status == OVERHAND_E_BUSY) {
+        snprintf(mover->why, sizeof mover->why, "%s", text);
+        loop_timer_start(&check->pause, MOVE_PAUSE_MS);
+        return;
+    }
+    if (status != 0) {
+        log_warn("worker/move", "everything is moved once more: %s", text);
+        mover->again = true;
+    }
+    check->next++;
+    check_ask(check);
+}
+
+static void check_on_pause_over(struct loop_timer *timer)
+{
+    check_ask(container_of(timer, struct move_check, pause));
+}
+
 /* ---- operations ---- */
 
 static void move_op_free(struct move_op *op)
@@ -80,19 +192,13 @@ static void move_op_free(struct move_op *op)
     mover->ops[op->number] = NULL;
     mover->n_ops--;
     mem_free(op);
-    if (mover->n_ops == 0) {
-        mover->progress.moving = false;
-        mem_free(mover->partitions);
-        mover->partitions = NULL;
-        mover->n_partitions = mover->next = 0;
-        shard_step(mover->shard);
-    }
+    if (mover->n_ops == 0)
+        check_start(mover);
 }
 
-/* Is the operation to begin nothing more? */
 static bool move_is_over(const struct move_op *op)
 {
-    return !op->mover->started || op->mover->shard->closed != NULL;
+    return mover_is_over(op->mover);
 }
 
 /* Take the next partition that is still there; without one the operation ends. */
@@ -122,9 +228,12 @@ static void move_partition_finish(struct move_op *op)
 
 void mover_start(struct mover *mover)
 {
-    ASSERT(mover->n_ops == 0);
+    ASSERT(mover_idle(mover));
     mover->started = true;
     mover->why[0] = '\0';
+    mover->again = false;
+    mover->n_takers = 0;
+    mem_free(mover->partitions);
     mover->progress = (struct move_progress){.n_started = 1, .moving = true};
     mover->partitions = store_partition_names(mover->shard->store, &mover->n_partitions);
     mover->next = 0;
@@ -150,6 +259,8 @@ void mover_stop(struct mover *mover)
     for (unsigned i = 0; i < MOVE_OPS_MAX; i++)
         if (mover->ops[i] != NULL && loop_timer_running(&mover->ops[i]->pause))
             loop_timer_start(&mover->ops[i]->pause, 0);
+    if (mover->check != NULL && loop_timer_running(&mover->check->pause))
+        loop_timer_start(&mover->check->pause, 0);
 }
 
 /* ---- reading ---- */
@@ -215,10 +326,7 @@ static void move_wait(struct move_op *op, const char *why)
 
 static void move_fill_header(struct move_op *op)
 {
-    overhand__wire__worker__init(&op->worker);
-    op->worker.id = op->target.id;
-    op->worker.host = op->target.host;
-    op->worker.port = op->target.port;
+    move_describe(&op->target, &op->worker);
     op->length = (uint32_t)op->read.len;
     overhand__wire__push__init(&op->header);
     op->header.shuffle_id = op->name.home.shuffle_id;
@@ -257,6 +365,26 @@ static void move_push(struct move_op *op)
         move_wait(op, "too many connections to other workers");
 }
 
+/* The target has it: in a process that others of this move may have found before, or not. */
+static void move_note_taker(const struct move_op *op)
+{
+    struct mover *mover = op->mover;
+
+    for (unsigned i = 0; i < mover->n_takers; i++) {
+        const struct move_taker *taker = &mover->takers[i];
+
+        if (strcmp(taker->target.id, op->target.id) == 0) {
+            mover->again |= taker->incarnation != op->push.incarnation;
+            return;
+        }
+    }
+    mover->takers = mem_reallocarray(mover->takers, mover->n_takers + 1, sizeof *mover->takers);
+    mover->takers[mover->n_takers++] = (struct move_taker){.target = op->target,
+                                                           .incarnation = op->push.incarnation,
+                                                           .app = op->app,
+                                                           .shard = op->header.replica_shard};
+}
+
 static void move_on_pushed(struct peer_push *push, int status, const char *text)
 {
     struct move_op *op = container_of(push, struct move_op, push);
@@ -276,6 +404,7 @@ static void move_on_pushed(struct peer_push *push, int status, const char *text)
         return;
     }
     mover->why[0] = '\0';
+    move_note_taker(op);
     mover->progress.moved_bytes += op->read.len;
     op->offset = op->read.next_offset;
     bool end = op->read.end;

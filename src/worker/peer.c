@@ -219,6 +219,17 @@ static void peers_on_tick(struct loop_timer *timer)
 
 /* ---- pushes ---- */
 
+static void peer_push_enqueue(struct peer_push *push)
+{
+    struct peer *peer = push->peer;
+
+    list_init(&push->node);
+    list_push_back(&peer->waiting, &push->node);
+    peer->n_pushes++;
+    peer->used_ms = peer_now_ms(peer);
+    peer_kick(peer);
+}
+
 int peer_push_start(struct peers *peers, struct peer_push *push, const struct hello_peer *app,
                     const Overhand__Wire__Push *header, const struct iovec *body, int n_body,
                     size_t len, peer_push_cb done)
@@ -227,18 +238,22 @@ int peer_push_start(struct peers *peers, struct peer_push *push, const struct he
 
     if (peer == NULL)
         return OVERHAND_E_BUSY;
-    push->peer = peer;
-    push->header = header;
-    push->body = body;
-    push->n_body = n_body;
-    push->len = len;
-    push->incarnation = 0;
-    push->done = done;
-    list_init(&push->node);
-    list_push_back(&peer->waiting, &push->node);
-    peer->n_pushes++;
-    peer->used_ms = peer_now_ms(peer);
-    peer_kick(peer);
+    *push = (struct peer_push){
+        .peer = peer, .header = header, .body = body, .n_body = n_body, .len = len, .done = done};
+    peer_push_enqueue(push);
+    return 0;
+}
+
+int peer_told_start(struct peers *peers, struct peer_push *push, const struct hello_peer *app,
+                    const Overhand__Wire__Worker *worker, uint32_t shard, uint64_t incarnation,
+                    peer_push_cb done)
+{
+    struct peer *peer = peers_get(peers, app, worker, shard);
+
+    if (peer == NULL)
+        return OVERHAND_E_BUSY;
+    *push = (struct peer_push){.peer = peer, .incarnation = incarnation, .done = done};
+    peer_push_enqueue(push);
     return 0;
 }
 
@@ -384,11 +399,30 @@ static void peer_on_hello(struct rpc_call *call, int status, const uint8_t *head
 
 /* ---- a connection that stands ---- */
 
+static void peer_send_push(struct peer *peer, struct peer_push *push)
+{
+    Overhand__Wire__Push header = *push->header;
+
+    push->incarnation = peer->incarnation;
+    header.incarnation = peer->incarnation;
+    header.replica = NULL;
+    header.replica_shard = 0;
+    rpc_call(peer->conn, &push->call, FRAME_PUSH, &header.base, push->body, push->n_body, 0,
+             peer_on_reply);
+}
+
+static void peer_send_told(struct peer *peer, struct peer_push *push)
+{
+    Overhand__Wire__Told told = OVERHAND__WIRE__TOLD__INIT;
+
+    told.incarnation = push->incarnation;
+    rpc_call(peer->conn, &push->call, FRAME_TOLD, &told.base, NULL, 0, 0, peer_on_reply);
+}
+
 static void peer_send(struct peer *peer)
 {
     while (!list_empty(&peer->waiting)) {
         struct peer_push *push = container_of(peer->waiting.next, struct peer_push, node);
-        Overhand__Wire__Push header = *push->header;
 
         if (peer->n_sent > 0 && peer->sent_bytes + push->len > peer->credit_bytes)
             return;
@@ -396,12 +430,10 @@ static void peer_send(struct peer *peer)
         if (peer->n_sent++ == 0)
             peer->moved_ms = peer_now_ms(peer);
         peer->sent_bytes += push->len;
-        push->incarnation = peer->incarnation;
-        header.incarnation = peer->incarnation;
-        header.replica = NULL;
-        header.replica_shard = 0;
-        rpc_call(peer->conn, &push->call, FRAME_PUSH, &header.base, push->body, push->n_body, 0,
-                 peer_on_reply);
+        if (push->header != NULL)
+            peer_send_push(peer, push);
+        else
+            peer_send_told(peer, push);
     }
 }
 
@@ -419,7 +451,7 @@ static void peer_on_reply(struct rpc_call *call, int status, const uint8_t *head
     peer_kick(peer);
     if (status == 0) {
         reply = overhand__wire__status__unpack(NULL, len, header);
-        if (reply != NULL)
+        if (reply != NULL && push->header != NULL)
             peer->credit_bytes = reply->credit;
         status = reply != NULL ? reply->code : OVERHAND_E_PROTOCOL;
     }

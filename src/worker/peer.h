@@ -4,6 +4,8 @@
  * A connection is made when a push wants it and closed after a minute without one. Pushes leave in
  * the order they came, as far as the other worker's credit goes.
  *
+ * TOLD goes the same way as a push without a body.
+ *
  * Failing: no connection within PEER_CONNECT_MS, a refused HELLO, another worker's answer, no byte
  * and no answer for PEER_PROGRESS_MS, or a broken connection end every push of that connection
  * with OVERHAND_E_REPLICA; for PEER_FAILED_MS later ones end so at once. */
@@ -43,11 +45,12 @@ struct peer_push {
     struct peer *peer;
     struct list node; /* peer->waiting, until it is sent */
     struct rpc_call call;
-    const Overhand__Wire__Push *header; /* borrowed until done; so are the body's bytes */
+    const Overhand__Wire__Push
+        *header; /* borrowed until done; so are the body's bytes. NULL: TOLD */
     const struct iovec *body;
     int n_body;
     size_t len;           /* of the body */
-    uint64_t incarnation; /* with status 0: of the worker that has the copy */
+    uint64_t incarnation; /* with status 0: of the worker that has the copy; TOLD: who is asked */
     peer_push_cb done;
 };
 
@@ -66,5 +69,11 @@ bool peer_name_valid(const Overhand__Wire__Worker *worker, uint32_t shard);
 MUST_CHECK int peer_push_start(struct peers *peers, struct peer_push *push,
                                const struct hello_peer *app, const Overhand__Wire__Push *header,
                                const struct iovec *body, int n_body, size_t len, peer_push_cb done);
+
+/* Ask the process `incarnation` of that worker, on the connection of `app` to one of its shards, whether
+ * its masters know what it has. `done` as for a push. Returns: as peer_push_start. */
+MUST_CHECK int peer_told_start(struct peers *peers, struct peer_push *push,
+                               const struct hello_peer *app, const Overhand__Wire__Worker *worker,
+                               uint32_t shard, uint64_t incarnation, peer_push_cb done);
 
 #endif

@@ -1,8 +1,8 @@
 /* Draining, from here:
  *
  *   wanted -> shards refuse new data and move (move.c); targets come with the masters' answers to heartbeats
- *     -> each census says how far they are -> all have ended -> SERVICE_ROUNDS heartbeats later masters
- *        know that the targets have it -> drained (and remembered), or left
+ *     -> each census says how far they are -> all have ended: others have everything, and their masters
+ *        know that -> drained (and remembered); leaving, masters are told before the end
  *     -> wanted otherwise: shards stop moving; what was moved stays where it is, twice
  *
  * What cannot be read stays here: then it is never called drained, and the text says so. A crash
@@ -17,12 +17,10 @@
 #include "worker/peer.h"
 #include "worker/worker.h"
 
-enum { SERVICE_ROUNDS = 2 };
-
 static void service_tell(struct service *service);
 static void service_on_shard(struct scatter_part *part);
 static void service_on_told(struct scatter *scatter);
-static void service_on_settled(struct loop_timer *timer);
+static void service_on_flushed(struct heartbeat_flush *flush, int status);
 static void service_on_leave_over(struct loop_timer *timer);
 
 static const char *service_name(Overhand__Wire__Service wanted)
@@ -54,7 +52,6 @@ void service_init(struct service *service, struct worker *worker, Overhand__Wire
 {
     *service = (struct service){.worker = worker, .wanted = wanted};
     service->drained = wanted == OVERHAND__WIRE__SERVICE__SERVICE_DRAINED;
-    loop_timer_init(&service->settle, worker->options.loop, service_on_settled);
     loop_timer_init(&service->leave, worker->options.loop, service_on_leave_over);
 }
 
@@ -67,7 +64,8 @@ void service_start(struct service *service)
 void service_stop(struct service *service)
 {
     service->stopped = true;
-    loop_timer_stop(&service->settle);
+    if (service->flush.heartbeat != NULL)
+        heartbeat_flush_cancel(&service->flush);
     loop_timer_stop(&service->leave);
 }
 
@@ -96,7 +94,6 @@ int service_set(struct service *service, Overhand__Wire__Service wanted)
     service->wanted = wanted;
     service->drained = false;
     service->text[0] = '\0';
-    loop_timer_stop(&service->settle);
     service_tell(service);
     heartbeat_send(&service->worker->heartbeat);
     return 0;
@@ -121,7 +118,6 @@ static void service_finish_leaving(struct service *service)
 
     service->left = NULL;
     loop_timer_stop(&service->leave);
-    loop_timer_stop(&service->settle);
     if (left != NULL)
         left(service);
 }
@@ -179,18 +175,34 @@ static void service_on_told(struct scatter *scatter)
 
 /* ---- heartbeats ---- */
 
-static void service_on_all_moved(struct service *service)
+static void service_set_drained(struct service *service)
 {
-    uint64_t rounds = service->progress.total_bytes == 0 ? 0 : SERVICE_ROUNDS;
+    const struct worker_options *options = &service->worker->options;
 
-    if (service->progress.n_unreadable > 0) {
-        snprintf(service->text, sizeof service->text,
-                 "%u of its partitions could not be read and stay here",
-                 service->progress.n_unreadable);
-        service_finish_leaving(service);
-        return;
-    }
-    loop_timer_start(&service->settle, rounds * heartbeat_interval_ms(&service->worker->heartbeat));
+    service->drained = true;
+    log_info("worker/service", "drained: other workers have all %" PRIu64 " bytes",
+             service->progress.total_bytes);
+    if (service->wanted == OVERHAND__WIRE__SERVICE__SERVICE_DRAINING &&
+        options->keep_service != NULL &&
+        options->keep_service(options->owner, OVERHAND__WIRE__SERVICE__SERVICE_DRAINED) != 0)
+        log_warn("worker/service", "that is not noted: after a restart it is moved once more");
+    if (service->leaving)
+        heartbeat_flush_start(&service->worker->heartbeat, &service->flush, service_on_flushed);
+    else
+        heartbeat_send(&service->worker->heartbeat);
+}
+
+static void service_on_flushed(struct heartbeat_flush *flush, int status)
+{
+    service_finish_leaving(container_of(flush, struct service, flush));
+}
+
+static void service_on_unreadable(struct service *service)
+{
+    snprintf(service->text, sizeof service->text,
+             "%u of its partitions could not be read and stay here",
+             service->progress.n_unreadable);
+    service_finish_leaving(service);
 }
 
 void service_on_census(struct service *service, const struct census *census)
@@ -201,29 +213,10 @@ void service_on_census(struct service *service, const struct census *census)
     memcpy(service->text, census->move_text, sizeof service->text);
     if (census->move.n_started < service->worker->options.n_shards)
         service_tell(service); /* a former move had to end first */
-    else if (!census->move.moving && !loop_timer_running(&service->settle))
-        service_on_all_moved(service);
-}
-
-static void service_on_settled(struct loop_timer *timer)
-{
-    struct service *service = container_of(timer, struct service, settle);
-    const struct worker_options *options = &service->worker->options;
-
-    if (service->drained) { /* and that was told, too */
-        service_finish_leaving(service);
-        return;
-    }
-    service->drained = true;
-    log_info("worker/service", "drained: other workers have all %" PRIu64 " bytes",
-             service->progress.total_bytes);
-    if (service->wanted == OVERHAND__WIRE__SERVICE__SERVICE_DRAINING &&
-        options->keep_service != NULL &&
-        options->keep_service(options->owner, OVERHAND__WIRE__SERVICE__SERVICE_DRAINED) != 0)
-        log_warn("worker/service", "that is not noted: after a restart it is moved once more");
-    heartbeat_send(&service->worker->heartbeat);
-    if (service->leaving)
-        loop_timer_start(&service->settle, heartbeat_interval_ms(&service->worker->heartbeat));
+    else if (!census->move.moving && census->move.n_unreadable == 0)
+        service_set_drained(service);
+    else if (!census->move.moving)
+        service_on_unreadable(service);
 }
 
 void service_fill(const struct service *service, Overhand__Wire__Heartbeat *message)

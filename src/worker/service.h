@@ -5,7 +5,7 @@
 #define WORKER_SERVICE_H
 
 #include "overhand.pb-c.h"
-#include "worker/census.h"
+#include "worker/heartbeat.h"
 
 struct service;
 
@@ -23,8 +23,8 @@ struct service {
     struct scatter scatter; /* tells them */
     bool telling, again;
     bool stopped;
-    struct loop_timer settle; /* everything was moved: until masters know where to */
-    struct loop_timer leave;  /* the longest that leaving may take */
+    struct loop_timer leave;      /* the longest that leaving may take */
+    struct heartbeat_flush flush; /* masters are told that we have drained, before we leave */
     struct move_progress progress;
     char text[LIMIT_TEXT_BYTES]; /* why it does not go on, "" while it does */
     service_left_cb left;

@@ -14,6 +14,7 @@
 #include "core/mem.h"
 #include "worker/open.h"
 #include "worker/push.h"
+#include "worker/told.h"
 #include "worker/worker.h"
 
 static int session_on_header(struct rpc_conn *conn, struct rpc_frame *frame);
@@ -135,6 +136,12 @@ static void session_on_cancel(struct session *session, const struct frame *reque
     open_stream_cancel(session, cancel->request_id);
 }
 
+static void session_on_told(struct session *session, const struct frame *request,
+                            ProtobufCMessage *message)
+{
+    told_start(session, request, (Overhand__Wire__Told *)message);
+}
+
 static void session_on_empty_push(struct session *session, const struct frame *request,
                                   ProtobufCMessage *message)
 {
@@ -157,6 +164,7 @@ static const struct session_request {
                     session_on_open},
     [FRAME_CREDIT] = {&overhand__wire__credit__descriptor, ROLE(EXECUTOR) | ROLE(DRIVER),
                       session_on_credit},
+    [FRAME_TOLD] = {&overhand__wire__told__descriptor, ROLE(WORKER), session_on_told},
     [FRAME_CANCEL] = {&overhand__wire__cancel__descriptor, ROLE(EXECUTOR) | ROLE(DRIVER),
                       session_on_cancel},
 };

@@ -21,7 +21,8 @@ struct session {
     bool closing;
     bool last_words; /* streams were ended by closing: their OpenEnd shall get out */
 
-    unsigned n_forwards;  /* pushes whose second copy is on its way; they keep the session */
+    unsigned
+        n_forwards; /* pushes whose second copy is on its way, and TOLDs; they keep the session */
     struct push *waiting; /* owned; has no memory for its body yet, reading stands still */
     struct store_wait wait;
     struct loop_timer patience; /* runs while a push waits */

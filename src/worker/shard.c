@@ -124,6 +124,7 @@ static void shard_on_store_closed(void *arg, int status)
     shard_close_cb closed = shard->closed;
     void *closed_arg = shard->closed_arg;
 
+    mover_fini(&shard->mover);
     apps_fini(&shard->apps);
     mem_free(shard);
     closed(closed_arg, status);

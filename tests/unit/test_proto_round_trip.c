@@ -37,6 +37,7 @@ static const ProtobufCMessageDescriptor *const frame_messages[FRAME_TYPE_END][3]
     [FRAME_INSPECT] = {WIRE(inspect), WIRE(inspect_reply)},
     [FRAME_WHERE] = {WIRE(where), WIRE(where_reply)},
     [FRAME_SET_SERVICE] = {WIRE(set_service), WIRE(status)},
+    [FRAME_TOLD] = {WIRE(told), WIRE(status)},
 };
 
 static const ProtobufCMessageDescriptor *messages[MESSAGES_MAX];

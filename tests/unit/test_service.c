@@ -18,6 +18,7 @@ enum {
     PAYLOAD = 40000, /* of each block */
     BLOCK = BLOCK_HEADER_BYTES + PAYLOAD,
     HEARTBEAT_MS = 500,
+    FORGET_MS = 100000,
     ROUNDS_MAX = 200, /* heartbeats until something must have happened */
 };
 
@@ -33,7 +34,7 @@ struct fixture {
 static const struct master_options master_options = {.heartbeat_interval_ms = HEARTBEAT_MS,
                                                      .lost_after_ms = 5000,
                                                      .ready_after_ms = 0,
-                                                     .forget_after_ms = 3600000,
+                                                     .forget_after_ms = FORGET_MS,
                                                      .max_workers = 100,
                                                      .blocks_per_worker = 1,
                                                      .lease_ms = 60000};
@@ -279,6 +280,12 @@ static void test_a_drained_worker_has_brought_everything_to_another(void **state
 
     assert_int_equal(worker_fixture_stop(&f->workers[0]), 0);
     assert_where(f, SHUFFLE, "worker-2", "worker-1"); /* gone, and remembered */
+    f->workers[0].service = OVERHAND__WIRE__SERVICE__SERVICE_OPEN;
+    worker_fixture_start(&f->workers[0], 99); /* another process, with the same name */
+    advance(f, 2 * HEARTBEAT_MS);
+    assert_where(f, SHUFFLE, "worker-1,worker-2", "worker-1"); /* it has recovered the files */
+    advance(f, FORGET_MS + 20000);                             /* masters look every ten seconds */
+    assert_where(f, SHUFFLE + 1, "", "");
 }
 
 static void test_what_is_on_disk_is_brought_as_what_is_in_memory(void **state)
@@ -321,6 +328,32 @@ static void test_a_target_that_is_away_for_a_while_delays_it(void **state)
     sim_net_heal(f->workers[0].net, "worker", "worker-2");
     await_state(f, 0, "drained", "");
     assert_int_equal(count_whole(f, 1), PARTITIONS);
+}
+
+/* The master is away, so the target cannot have told it; then the target is another process. */
+static void test_a_target_that_lost_what_it_took_gets_it_once_more(void **state)
+{
+    struct fixture *f = *state;
+    struct store_stats stats;
+
+    start(f, 2);
+    assert_int_equal(write_all(f, 0), 0);
+    sim_net_cut(f->workers[0].net, "worker-2", "master");
+    assert_int_equal(set_service(f, 0, OVERHAND__WIRE__SERVICE__SERVICE_DRAINING), 0);
+    do { /* until the target has everything */
+        advance(f, HEARTBEAT_MS);
+        store_stats(f->workers[1].worker->shards[0]->store, &stats);
+    } while (stats.appended_bytes < PARTITIONS / 2 * BLOCKS * BLOCK);
+    advance(f, 2 * HEARTBEAT_MS);
+    assert_true(is_state(f, 0, "draining", "")); /* its masters do not know it */
+    assert_int_equal(worker_fixture_stop(&f->workers[1]), 0);
+    sim_disk_fini(&f->workers[1].disk);
+    sim_disk_init(&f->workers[1].disk, &f->workers[0].loop.loop, 2);
+    sim_net_heal(f->workers[0].net, "worker-2", "master");
+    worker_fixture_start(&f->workers[1], 99);
+    await_state(f, 0, "drained", "");
+    assert_int_equal(count_whole(f, 1), PARTITIONS);
+    assert_where(f, SHUFFLE, "worker-2", "worker-1");
 }
 
 static void test_what_is_dropped_meanwhile_is_not_waited_for(void **state)
@@ -537,6 +570,7 @@ int main(void)
         TEST(test_what_is_on_disk_is_brought_as_what_is_in_memory),
         TEST(test_with_nowhere_to_go_it_says_so_and_loses_nothing),
         TEST(test_a_target_that_is_away_for_a_while_delays_it),
+        TEST(test_a_target_that_lost_what_it_took_gets_it_once_more),
         TEST(test_what_is_dropped_meanwhile_is_not_waited_for),
         TEST(test_what_cannot_be_read_stays_and_is_never_called_drained),
         TEST(test_undrained_it_takes_data_again_and_may_be_drained_once_more),
