@@ -3,11 +3,10 @@
 # Everything about the sources that a machine can judge. All checks run, whichever fail; the names of
 # those that failed come last, and the exit code is 1 when there is one.
 #
-# Usage: HELM=helm scripts/check.sh BUILD_DIRECTORY
+# Usage: HELM=helm PYTHONPATH=<kubernetes-validate> scripts/check.sh BUILD_DIRECTORY
 set -euo pipefail
 
 build=$1
-chart=deploy/helm/overhand
 failed=()
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
@@ -70,31 +69,12 @@ check_named_tests() {
 }
 
 check_shell() {
-    shellcheck -x dev .ci/run scripts/*.sh
+    shellcheck -x dev .ci/run scripts/*.sh deploy/examples/*.sh
 }
 
-# The value of one key of the chart's ConfigMap: chart_config FILE_NAME HELM_OPTION...
-chart_config() {
-    local key=$1
-    shift
-    "$HELM" template overhand "$chart" --kube-version 1.27.0 -s templates/configmap.yaml "$@" |
-        sed -n "/^  $key: |\$/,/^  [^ ]/s/^    //p"
-}
-
-# Every set of values gives valid YAML, and a configuration that the daemons take.
+# The Helm chart and the examples of deployments.
 check_chart() {
-    local values daemon
-    local conf=$1/conf.yaml
-    "$HELM" lint --strict --quiet "$chart" || return 1
-    for values in "$chart"/values.yaml "$chart"/ci/*.yaml; do
-        "$HELM" lint --strict --quiet -f "$values" "$chart" || return 1
-        "$HELM" template overhand "$chart" --kube-version 1.27.0 -f "$values" >/dev/null || return 1
-        for daemon in overhand-master overhand-worker; do
-            chart_config "$daemon.yaml" -f "$values" >"$conf" || return 1
-            [ -s "$conf" ] || return 1
-            "$build/$daemon" --config "$conf" --print-config >/dev/null || return 1
-        done
-    done
+    SCRATCH=$1 BUILD=$build python3 tests/chart/test_chart.py
 }
 
 # Run one check, which may use the directory it is given, and show what it says when it fails.

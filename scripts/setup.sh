@@ -12,6 +12,7 @@ source scripts/versions.sh
 export OVERHAND_CACHE=${OVERHAND_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/overhand}
 STATIC_DIR=$OVERHAND_CACHE/static-$STATIC_DEPS_VERSION
 HELM_DIR=$OVERHAND_CACHE/helm-$HELM_VERSION
+KUBERNETES_VALIDATE_DIR=$OVERHAND_CACHE/kubernetes-validate-$KUBERNETES_VALIDATE_VERSION
 DELTA_DIR=$OVERHAND_CACHE/delta-$DELTA_VERSION
 # shellcheck disable=SC2034  # scripts/bench.sh uses them
 CELEBORN_DIR=$OVERHAND_CACHE/celeborn-$CELEBORN_VERSION UNIFFLE_DIR=$OVERHAND_CACHE/uniffle-$UNIFFLE_VERSION
@@ -108,6 +109,16 @@ setup_helm() {
     mv "$HELM_DIR.new" "$HELM_DIR"
 }
 
+setup_kubernetes_validate() {
+    local new=$KUBERNETES_VALIDATE_DIR.new
+    [ ! -d "$KUBERNETES_VALIDATE_DIR" ] || return 0
+    say "fetching the schemas of Kubernetes"
+    rm -rf "$new"
+    python3 -m pip install --quiet --target "$new" "kubernetes-validate==$KUBERNETES_VALIDATE_VERSION" ||
+        die "could not fetch kubernetes-validate from PyPI"
+    mv "$new" "$KUBERNETES_VALIDATE_DIR"
+}
+
 # Java 17, whichever other Java the machine prefers.
 use_java() {
     JAVA_HOME=/usr/lib/jvm/java-17-openjdk-$(dpkg --print-architecture)
@@ -186,5 +197,6 @@ setup_check() {
     setup_packages "${CHECK_PACKAGES[@]}"
     cache_lock
     setup_helm
+    setup_kubernetes_validate
     cache_unlock
 }

@@ -25,6 +25,9 @@ STATIC_DEPS_VERSION=2
 # Helm, for `./dev check`. The newest line that the Go 1.19 of Debian 12 can build.
 HELM_VERSION=v3.12.3
 
+# The schemas of Kubernetes 1.25 to 1.37, with what checks manifests against them, from PyPI, for `./dev check`.
+KUBERNETES_VALIDATE_VERSION=1.37.0
+
 # Debian packages: to build and test; and what only `./dev check` needs on top.
 BUILD_PACKAGES=(
     build-essential cmake ninja-build pkg-config clang libclang-rt-14-dev llvm dpkg-dev

@@ -30,70 +30,75 @@ app.kubernetes.io/managed-by: {{ $root.Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version }}
 {{- end -}}
 
+{{/* The roles that this release runs, with a blank between. */}}
+{{- define "overhand.roles" -}}
+{{ if not .Values.externalMasters }}master {{ end }}worker
+{{- end -}}
+
+{{- define "overhand.serviceAccount" -}}
+{{- $account := .Values.serviceAccount -}}
+{{ default (ternary (include "overhand.fullname" .) "default" $account.create) $account.name }}
+{{- end -}}
+
 {{/* The masters' addresses, host:port with commas between. */}}
 {{- define "overhand.masters" -}}
 {{- $service := printf "%s-master" (include "overhand.fullname" .) -}}
-{{- $hosts := list -}}
+{{- $hosts := .Values.externalMasters -}}
+{{- if not $hosts -}}
 {{- range $i := until (int .Values.master.replicas) -}}
 {{- $hosts = append $hosts (printf "%s-%d.%s.%s.svc.%s:%d" $service $i $service $.Release.Namespace $.Values.clusterDomain (int $.Values.master.port)) -}}
+{{- end -}}
 {{- end -}}
 {{- join "," $hosts -}}
 {{- end -}}
 
+{{/* "on" when a stopped worker moves its data to others first, else "off". */}}
+{{- define "overhand.drain" -}}
+{{- $drain := or (eq .Values.worker.drainOnStop "always") .Values.autoscaling.enabled -}}
+{{- if eq .Values.worker.drainOnStop "auto" -}}
+{{- range .Values.worker.disks -}}
+{{- if or (hasKey . "emptyDir") (hasKey . "ephemeral") }}{{ $drain = true }}{{ end -}}
+{{- end -}}
+{{- end -}}
+{{- if and .Values.autoscaling.enabled (eq .Values.worker.drainOnStop "never") -}}
+{{- fail "autoscaling takes workers away for good: worker.drainOnStop must not be never" -}}
+{{- end -}}
+{{ ternary "on" "off" $drain }}
+{{- end -}}
+
 {{/* The master's configuration: the user's keys, below those that the chart decides. */}}
 {{- define "overhand.masterConfig" -}}
-{{- $ours := dict "listen" (dict "host" "0.0.0.0" "port" (int .Values.master.port)) -}}
+{{- $ours := dict
+    "listen" (dict "host" .Values.listenHost "port" (int .Values.master.port))
+    "http" (dict "enabled" "on" "port" (int .Values.master.httpPort)) -}}
 {{- toYaml (mergeOverwrite (deepCopy .Values.master.config) $ours) -}}
 {{- end -}}
 
-{{/* The worker's. Data lie one level below the mount, where file systems keep no folders of their own. */}}
+{{/* The worker's. */}}
 {{- define "overhand.workerConfig" -}}
-{{- $directories := list -}}
-{{- range .Values.worker.disks -}}
-{{- $directories = append $directories (printf "/data/%s/overhand" .name) -}}
-{{- end -}}
 {{- $ours := dict
-    "listen" (dict "host" "0.0.0.0" "port" (int .Values.worker.port))
+    "listen" (dict "host" .Values.listenHost "port" (int .Values.worker.port))
+    "http" (dict "enabled" "on" "port" (int .Values.worker.httpPort))
     "masters" (splitList "," (include "overhand.masters" .))
-    "disk" (dict "directories" $directories)
-    "shutdown" (dict "timeout" (printf "%ds" (int .Values.worker.flushSeconds))) -}}
-{{- if .Values.worker.zone -}}
-{{- $ours = set $ours "zone" .Values.worker.zone -}}
+    "shutdown" (dict
+        "timeout" (printf "%ds" (int .Values.worker.shutdownSeconds))
+        "drain" (include "overhand.drain" .)) -}}
+{{- if .Values.worker.zone.value -}}
+{{- $ours = set $ours "zone" .Values.worker.zone.value -}}
 {{- end -}}
 {{- toYaml (mergeOverwrite (deepCopy .Values.worker.config) $ours) -}}
 {{- end -}}
 
-{{/* Where pods may run: (list $ "worker" .Values.worker). */}}
-{{- define "overhand.placement" -}}
-{{- $root := index . 0 -}}
-{{- $role := index . 1 -}}
-{{- $values := index . 2 -}}
-{{- with $values.nodeSelector }}
-nodeSelector:
-  {{- toYaml . | nindent 2 }}
-{{- end }}
-{{- with $values.tolerations }}
-tolerations:
-  {{- toYaml . | nindent 2 }}
-{{- end }}
-affinity:
-  {{- if $values.affinity }}
-  {{- toYaml $values.affinity | nindent 2 }}
-  {{- else }}
-  podAntiAffinity:
-    preferredDuringSchedulingIgnoredDuringExecution:
-      - weight: 100
-        podAffinityTerm:
-          topologyKey: kubernetes.io/hostname
-          labelSelector:
-            matchLabels:
-              {{- include "overhand.selector" (list $root $role) | nindent 14 }}
-  {{- end }}
+{{/* The worker's directories. On a node's own directory several workers may meet, one after the other or at
+     once, and none takes what belongs to another: there each has one of its name. The others have one level
+     below the mount, where file systems keep no folders of their own. */}}
+{{- define "overhand.directories" -}}
+{{- $directories := list -}}
+{{- $names := list -}}
+{{- range .Values.worker.disks -}}
+{{- if has .name $names }}{{ fail (printf "worker.disks: two are called %s" .name) }}{{ end -}}
+{{- $names = append $names .name -}}
+{{- $directories = append $directories (printf "/data/%s/%s" .name (hasKey . "hostPath" | ternary "$(OVERHAND_WORKER_ID)" "overhand")) -}}
 {{- end -}}
-
-{{- define "overhand.containerSecurity" -}}
-allowPrivilegeEscalation: false
-readOnlyRootFilesystem: true
-capabilities:
-  drop: [ALL]
+{{- join "," $directories -}}
 {{- end -}}
