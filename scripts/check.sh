@@ -3,7 +3,7 @@
 # Everything about the sources that a machine can judge. All checks run, whichever fail; the names of
 # those that failed come last, and the exit code is 1 when there is one.
 #
-# Usage: HELM=helm PYTHONPATH=<kubernetes-validate> scripts/check.sh BUILD_DIRECTORY
+# Usage: HELM=helm HADOLINT=hadolint PYTHONPATH=<kubernetes-validate> scripts/check.sh BUILD_DIRECTORY
 set -euo pipefail
 
 build=$1
@@ -69,7 +69,11 @@ check_named_tests() {
 }
 
 check_shell() {
-    shellcheck -x dev .ci/run scripts/*.sh deploy/examples/*.sh
+    shellcheck -x dev .ci/run scripts/*.sh docker/*.sh tests/image/*.sh deploy/examples/*.sh
+}
+
+check_docker() {
+    "$HADOLINT" docker/Dockerfile docker/Dockerfile.spark
 }
 
 # The Helm chart and the examples of deployments.
@@ -92,7 +96,7 @@ run() {
     fi
 }
 
-for name in format includes headers words configuration named_tests shell chart tidy; do
+for name in format includes headers words configuration named_tests shell docker chart tidy; do
     run "$name"
 done
 if [ "${#failed[@]}" -gt 0 ]; then

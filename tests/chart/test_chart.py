@@ -331,7 +331,7 @@ class Chart(unittest.TestCase):
         manifests = render(CHART / "ci/several-disks.yaml")
         [daemon_set] = of_kind(manifests, "DaemonSet")
         spec = daemon_set["spec"]["template"]["spec"]
-        source, target = spec["initContainers"][0]["command"][-2:]
+        source, target = spec["initContainers"][0]["command"][-1].split()[-2:]
         [config_map] = [m for m in of_kind(manifests, "ConfigMap") if Path(source).name in m["data"]]
         self.assertEqual(json.loads(config_map["data"][Path(source).name]),
                          json.loads((CHART / "files/seccomp-worker.json").read_text()))
