@@ -21,6 +21,7 @@ struct cli_args {
     const char *app;
     const char *worker;
     const char *dir;
+    const char *as;    /* "master", "worker" */
     const char **sets; /* owned array */
     unsigned n_sets;
     bool one_shuffle; /* shuffle_id was given */
@@ -72,5 +73,6 @@ extern const struct cli_command cli_command_drain;
 extern const struct cli_command cli_command_undrain;
 extern const struct cli_command cli_command_exclude;
 extern const struct cli_command cli_command_include;
+extern const struct cli_command cli_command_config;
 
 #endif

@@ -38,6 +38,8 @@ static const struct cli_option cli_options[] = {
      "configuration of the workers (worker.disk.reserve=0) or the master (master.log.level=debug)"},
     {"watch", CLI_SWITCH, FIELD(watch), 0, 0, "", "show how far it is, until it is done"},
     {"no-move", CLI_SWITCH, FIELD(no_move), 0, 0, "", "leave where it is what the worker has"},
+    {"as", CLI_TEXT, FIELD(as), 0, 0, "DAEMON",
+     "master or worker: whose configuration it is; default: the one that its keys are of"},
     {"json", CLI_SWITCH, FIELD(json), 0, 0, "", "print JSON"},
     {"help", CLI_SWITCH, FIELD(help), 0, 0, "", "print this text"},
 };

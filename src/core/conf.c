@@ -30,6 +30,9 @@ void conf_free(struct conf *conf)
         mem_free(conf->values[i].text);
         mem_free(conf->values[i].origin);
     }
+    for (unsigned i = 0; i < conf->errors.n_items; i++)
+        mem_free(conf->errors.items[i]);
+    mem_free(conf->errors.items);
     mem_free(conf->values);
     mem_free(conf->error);
     mem_free(conf);
@@ -40,10 +43,26 @@ const char *conf_error(const struct conf *conf)
     return conf->error != NULL ? conf->error : "";
 }
 
+void conf_collect(struct conf *conf)
+{
+    conf->collects = true;
+}
+
+const struct conf_list *conf_errors(const struct conf *conf)
+{
+    return &conf->errors;
+}
+
 int conf_fail(struct conf *conf, char *message)
 {
+    struct conf_list *errors = &conf->errors;
+
     mem_free(conf->error);
     conf->error = message;
+    if (conf->collects && errors->n_items < CONF_ERRORS_MAX) {
+        errors->items = mem_reallocarray(errors->items, errors->n_items + 1, sizeof *errors->items);
+        errors->items[errors->n_items++] = mem_strdup(message);
+    }
     return OVERHAND_E_CONFIG;
 }
 

@@ -92,6 +92,11 @@ MUST_CHECK int conf_read_yaml(struct conf *conf, const char *path);
  * the log and ignored: container platforms make up variables of their own.
  * Returns: 0, OVERHAND_E_CONFIG (a bad value). */
 MUST_CHECK int conf_read_environment(struct conf *conf, char *const *environment);
+/* From now on a bad value, an unknown and a repeated key do not end the reading of a file: it is read
+ * to its end, as far as it is YAML, and then refused, and conf_errors has all that was wrong. */
+void conf_collect(struct conf *conf);
+/* What was wrong since conf_collect, in its order. Valid as long as the configuration. */
+const struct conf_list *conf_errors(const struct conf *conf);
 /* Fill in defaults and store everything in *target. Returns: 0, OVERHAND_E_CONFIG (nothing is
  * stored then). */
 MUST_CHECK int conf_finish(struct conf *conf, void *target);

@@ -14,7 +14,11 @@ struct conf {
     const struct conf_table *table;
     struct conf_value *values; /* one per key of the table, same order */
     char *error;
+    bool collects;           /* errors are kept, and reading goes on */
+    struct conf_list errors; /* owned */
 };
+
+enum { CONF_ERRORS_MAX = 100 }; /* more end the reading, also when they are collected */
 
 /* Keep a message for conf_error. Owns: takes `message`. Returns: OVERHAND_E_CONFIG. */
 int conf_fail(struct conf *conf, char *message);

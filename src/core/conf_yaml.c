@@ -23,6 +23,7 @@ struct conf_yaml {
     yaml_parser_t parser;
     yaml_event_t event;
     char **seen; /* per key of the table: "file:line" where this file gave it */
+    bool failed; /* a value was refused; the configuration has the words */
 };
 
 static int conf_yaml_map(struct conf_yaml *yaml, const char *section, int depth);
@@ -71,6 +72,13 @@ static int conf_yaml_check_scalar(struct conf_yaml *yaml)
     return 0;
 }
 
+/* May the reading go on behind an error with a value? */
+static bool conf_yaml_goes_on(struct conf_yaml *yaml)
+{
+    yaml->failed = true;
+    return yaml->conf->collects && yaml->conf->errors.n_items < CONF_ERRORS_MAX;
+}
+
 /* Hand a value to the configuration; a key may stand in the file once. */
 static int conf_yaml_set(struct conf_yaml *yaml, const char *name, const char *value, size_t line)
 {
@@ -85,7 +93,7 @@ static int conf_yaml_set(struct conf_yaml *yaml, const char *name, const char *v
         rc = conf_set(yaml->conf, name, value, origin);
     if (rc != 0) {
         mem_free(origin);
-        return rc;
+        return conf_yaml_goes_on(yaml) ? 0 : rc;
     }
     yaml->seen[i] = origin;
     return 0;
@@ -194,6 +202,8 @@ int conf_read_yaml(struct conf *conf, const char *path)
     int rc = conf_yaml_stream(&yaml);
     if (rc == 0 && ferror(file))
         rc = conf_fail(conf, mem_printf("%s: cannot read: %s", path, strerror(errno)));
+    if (rc == 0 && yaml.failed)
+        rc = OVERHAND_E_CONFIG;
     yaml_event_delete(&yaml.event);
     yaml_parser_delete(&yaml.parser);
     fclose(file);

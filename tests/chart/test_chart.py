@@ -97,12 +97,20 @@ def environment_of(stateful_set, labels):
     return environment
 
 
+def configuration_file(manifests, role):
+    """The daemon's file in the ConfigMap, written to the scratch directory."""
+    name = f"overhand-{role}.yaml"
+    [text] = [m["data"][name] for m in of_kind(manifests, "ConfigMap") if name in m["data"]]
+    path = Path(os.environ["SCRATCH"]) / name
+    path.write_text(text)
+    return path
+
+
 def configuration(manifests, stateful_set, role, labels=NODE_LABELS):
     """What the daemon of pod 0 makes of its file and its environment: {key: value}."""
-    [config_map] = [m for m in of_kind(manifests, "ConfigMap") if f"overhand-{role}.yaml" in m["data"]]
     command = container_of(stateful_set)["command"]
-    path = Path(os.environ["SCRATCH"]) / Path(command[2]).name
-    path.write_text(config_map["data"][path.name])
+    path = configuration_file(manifests, role)
+    assert path.name == Path(command[2]).name
     result = subprocess.run(
         [Path(os.environ["BUILD"]) / command[0], "--config", path, "--print-config"],
         env=environment_of(stateful_set, labels), capture_output=True, text=True, check=False)
@@ -171,6 +179,14 @@ class EachSetOfValues(unittest.TestCase):
             ports = {port["name"]: port["containerPort"] for port in container_of(stateful_set)["ports"]}
             self.assertEqual(ports, {"rpc": int(conf["listen.port"]), "http": int(conf["http.port"])})
             self.assertEqual(conf["http.enabled"], "on")
+
+    @for_each_set
+    def test_passes_the_check_of_configurations(self, manifests):
+        for role, _ in stateful_sets(manifests):
+            path = configuration_file(manifests, role)
+            command = [Path(os.environ["BUILD"]) / "overhand", "config", "check", "--as", role, path]
+            result = subprocess.run(command, capture_output=True, text=True, check=False)
+            self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
 
     @for_each_set
     def test_tells_workers_who_and_where_they_are(self, manifests):

@@ -143,6 +143,55 @@ static void test_a_file_that_cannot_be_read_is_named(void **state)
     conf_free(conf);
 }
 
+static void test_all_errors_of_a_file_can_be_collected(void **state)
+{
+    struct conf *conf = conf_new(&conf_example_table);
+    char *path = conf_example_file("name: a\nlisten:\n  prt: 1\nquiet: maybe\nname: b\n"
+                                   "memory: {limit: 64MiB}\n'\n");
+    static const char *const tails[] = {":3: listen.prt: unknown key",
+                                        ":4: quiet: \"maybe\" is not",
+                                        ":5: name: given before, at ", ":8: not valid YAML"};
+
+    conf_collect(conf);
+    assert_int_equal(conf_read_yaml(conf, path), OVERHAND_E_CONFIG);
+    const struct conf_list *errors = conf_errors(conf);
+    assert_int_equal(errors->n_items, 4);
+    for (unsigned i = 0; i < errors->n_items; i++) {
+        assert_memory_equal(errors->items[i], path, strlen(path));
+        assert_memory_equal(errors->items[i] + strlen(path), tails[i], strlen(tails[i]));
+    }
+    assert_string_equal(conf_text(conf, "memory.limit"), "64MiB");
+    conf_example_remove(path);
+    conf_free(conf);
+}
+
+static void test_collecting_fails_although_the_end_was_reached_and_stops_at_some_point(void **state)
+{
+    struct conf *conf = conf_new(&conf_example_table);
+    char *text = mem_strdup("");
+
+    for (int i = 0; i < 200; i++) {
+        char *longer = mem_printf("%snope_%d: 1\n", text, i);
+        mem_free(text);
+        text = longer;
+    }
+    char *path = conf_example_file(text);
+    conf_collect(conf);
+    assert_int_equal(conf_read_yaml(conf, path), OVERHAND_E_CONFIG);
+    assert_int_equal(conf_errors(conf)->n_items, 100);
+    conf_example_remove(path);
+    conf_free(conf);
+
+    conf = conf_new(&conf_example_table);
+    path = conf_example_file("nope: 1\nname: a\n");
+    conf_collect(conf);
+    assert_int_equal(conf_read_yaml(conf, path), OVERHAND_E_CONFIG);
+    assert_int_equal(conf_errors(conf)->n_items, 1);
+    conf_example_remove(path);
+    conf_free(conf);
+    mem_free(text);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -150,6 +199,9 @@ int main(void)
         cmocka_unit_test(test_a_list_may_be_one_scalar),
         cmocka_unit_test(test_an_empty_file_changes_nothing),
         cmocka_unit_test(test_errors_name_the_line),
+        cmocka_unit_test(test_all_errors_of_a_file_can_be_collected),
+        cmocka_unit_test(
+            test_collecting_fails_although_the_end_was_reached_and_stops_at_some_point),
         cmocka_unit_test(test_a_repeated_key_names_both_places),
         cmocka_unit_test(test_what_is_no_configuration_is_refused),
         cmocka_unit_test(test_broken_yaml_is_refused_at_every_length),
