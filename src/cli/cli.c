@@ -8,7 +8,7 @@
 
 static const struct cli_command *const cli_commands[] = {
     &cli_command_local,    &cli_command_status,     &cli_command_workers, &cli_command_apps,
-    &cli_command_shuffles, &cli_command_partitions, &cli_command_inspect, &cli_command_verify,
+    &cli_command_shuffles, &cli_command_partitions, &cli_command_inspect, &cli_command_fsck,
     &cli_command_drain,    &cli_command_undrain,    &cli_command_exclude, &cli_command_include,
     &cli_command_config,
 };

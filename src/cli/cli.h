@@ -68,11 +68,11 @@ extern const struct cli_command cli_command_apps;
 extern const struct cli_command cli_command_shuffles;
 extern const struct cli_command cli_command_partitions;
 extern const struct cli_command cli_command_inspect;
-extern const struct cli_command cli_command_verify;
 extern const struct cli_command cli_command_drain;
 extern const struct cli_command cli_command_undrain;
 extern const struct cli_command cli_command_exclude;
 extern const struct cli_command cli_command_include;
+extern const struct cli_command cli_command_fsck;
 extern const struct cli_command cli_command_config;
 
 #endif

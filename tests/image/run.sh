@@ -87,7 +87,7 @@ check_worker() {
     grep -q "^$name .*alive" "$scratch/workers.log" || fail "$name: the master does not know it"
     kill -TERM "$pid"
     wait "$pid" || fail "$name: ended with $?"
-    "${contained[@]}" -- overhand verify "/data/$name" || fail "$name: files are not whole"
+    "${contained[@]}" -- overhand fsck "/data/$name" || fail "$name: files are not whole"
 }
 
 set_up

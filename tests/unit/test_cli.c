@@ -59,7 +59,7 @@ static int run(struct fixture *f, ...)
 }
 
 static const char *const commands[] = {"local",      "status",  "workers", "apps",  "shuffles",
-                                       "partitions", "inspect", "verify",  "config"};
+                                       "partitions", "inspect", "fsck",    "config"};
 enum { N_COMMANDS = sizeof commands / sizeof commands[0] };
 
 static void test_every_command_has_help_with_examples_and_exit_codes(void **state)

@@ -1,4 +1,4 @@
-/* `inspect` and `verify` over files that are whole, torn and damaged. */
+/* `inspect` and `fsck` over files that are whole, torn and damaged. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -10,6 +10,7 @@
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -136,15 +137,17 @@ static void test_a_whole_file_is_shown_block_by_block(void **state)
     json_decref(json);
 }
 
-static void test_whole_files_are_verified(void **state)
+static void test_whole_files_are_fine(void **state)
 {
     struct fixture *f = *state;
 
-    assert_int_equal(run(f, &cli_command_verify, f->dir, false), CLI_OK);
-    assert_string_equal(f->out, "1 files, 1 runs, 2 blocks, 264 B whole; 0 not sealed, 0 bad\n");
+    assert_int_equal(run(f, &cli_command_fsck, f->dir, false), CLI_OK);
+    assert_non_null(
+        strstr(f->out, "\n1 files, 1 runs, 2 blocks, 264 B whole; 0 not sealed, 0 bad\n"));
     fixture_write_file(f, false);
-    assert_int_equal(run(f, &cli_command_verify, f->dir, false), CLI_OK);
-    assert_string_equal(f->out, "1 files, 1 runs, 2 blocks, 264 B whole; 1 not sealed, 0 bad\n");
+    assert_int_equal(run(f, &cli_command_fsck, f->dir, false), CLI_OK);
+    assert_non_null(
+        strstr(f->out, "\n1 files, 1 runs, 2 blocks, 264 B whole; 1 not sealed, 0 bad\n"));
     assert_int_equal(run(f, &cli_command_inspect, f->file, false), CLI_OK);
     assert_non_null(strstr(f->out, "not sealed"));
 }
@@ -156,14 +159,14 @@ static void test_a_flipped_bit_in_any_block_is_found(void **state)
 
     for (size_t offset = front; offset < front + DATA_BYTES; offset += 13) {
         fixture_flip(f, (off_t)offset);
-        assert_int_equal(run(f, &cli_command_verify, f->dir, false), CLI_PROBLEM);
+        assert_int_equal(run(f, &cli_command_fsck, f->dir, false), CLI_PROBLEM);
         assert_non_null(strstr(f->out, "bad checksum"));
         assert_non_null(strstr(f->out, f->file));
         assert_int_equal(run(f, &cli_command_inspect, f->file, false), CLI_PROBLEM);
         assert_non_null(strstr(f->out, "damaged at offset 0"));
         fixture_flip(f, (off_t)offset);
     }
-    assert_int_equal(run(f, &cli_command_verify, f->dir, false), CLI_OK);
+    assert_int_equal(run(f, &cli_command_fsck, f->dir, false), CLI_OK);
 }
 
 static void test_a_torn_tail_is_named_with_what_is_whole(void **state)
@@ -174,7 +177,7 @@ static void test_a_torn_tail_is_named_with_what_is_whole(void **state)
     for (uint64_t len = 1; len < f->run_bytes; len += 997) {
         fixture_write_file(f, false);
         assert_int_equal(truncate(f->file, (off_t)len), 0);
-        assert_int_equal(run(f, &cli_command_verify, f->dir, true), CLI_PROBLEM);
+        assert_int_equal(run(f, &cli_command_fsck, f->dir, true), CLI_PROBLEM);
         json_t *json = json_loads(f->out, 0, NULL);
         assert_int_equal(json_integer_value(json_object_get(json, "files_bad")), 1);
         json_t *file = json_array_get(json_object_get(json, "files"), 0);
@@ -194,7 +197,7 @@ static void test_other_files_and_links_are_left_alone(void **state)
     close(fd);
     assert_int_equal(mkdir(sub, 0700), 0);
     assert_int_equal(symlink("..", link_path), 0);
-    assert_int_equal(run(f, &cli_command_verify, f->dir, false), CLI_OK);
+    assert_int_equal(run(f, &cli_command_fsck, f->dir, false), CLI_OK);
     assert_non_null(strstr(f->out, "1 files,"));
     assert_int_equal(run(f, &cli_command_inspect, other, false), CLI_PROBLEM);
     mem_free(link_path);
@@ -206,11 +209,78 @@ static void test_what_is_not_there_is_a_problem(void **state)
 {
     struct fixture *f = *state;
 
-    assert_int_equal(run(f, &cli_command_verify, "/nonexistent", false), CLI_PROBLEM);
+    assert_int_equal(run(f, &cli_command_fsck, "/nonexistent", false), CLI_PROBLEM);
     assert_int_equal(run(f, &cli_command_inspect, "/nonexistent/x.ovh", false), CLI_PROBLEM);
     unlink(f->file);
     assert_int_equal(run(f, &cli_command_inspect, f->file, false), CLI_PROBLEM);
-    assert_int_equal(run(f, &cli_command_verify, f->dir, false), CLI_OK);
+    assert_int_equal(run(f, &cli_command_fsck, f->dir, false), CLI_OK);
+}
+
+static void fixture_write_state(struct fixture *f, const char *text)
+{
+    char *path = mem_printf("%s/worker.state", f->dir);
+    FILE *file = fopen(path, "we");
+
+    assert_non_null(file);
+    fputs(text, file);
+    fclose(file);
+    mem_free(path);
+}
+
+/* The one row of the table of directories has this worker and state. */
+static void check_owner(struct fixture *f, const char *worker, const char *state)
+{
+    assert_int_equal(run(f, &cli_command_fsck, f->dir, true), CLI_OK);
+    json_t *json = json_loads(f->out, 0, NULL);
+    json_t *dir = json_array_get(json_object_get(json, "directories"), 0);
+    assert_string_equal(json_string_value(json_object_get(dir, "directory")), f->dir);
+    if (worker != NULL)
+        assert_string_equal(json_string_value(json_object_get(dir, "worker")), worker);
+    else
+        assert_true(json_is_null(json_object_get(dir, "worker")));
+    assert_string_equal(json_string_value(json_object_get(dir, "state")), state);
+    assert_int_equal(json_integer_value(json_object_get(dir, "files_checked")), 1);
+    json_decref(json);
+}
+
+static void test_whose_directory_it_is_and_how_it_ended_is_said(void **state)
+{
+    struct fixture *f = *state;
+
+    check_owner(f, NULL, "-");
+    fixture_write_state(f, "id w-1\nincarnation 0123456789abcdef\nclean 1\ndirectory /a\n");
+    check_owner(f, "w-1", "ended");
+    fixture_write_state(f, "id w-1\nincarnation 0123456789abcdef\nclean 0\ndirectory /a\n");
+    check_owner(f, "w-1", "was killed");
+    fixture_write_state(f, "");
+    check_owner(f, NULL, "-");
+}
+
+static void test_a_directory_in_use_is_read_and_its_lock_left_alone(void **state)
+{
+    struct fixture *f = *state;
+    int fd = open(f->dir, O_RDONLY | O_DIRECTORY);
+
+    assert_int_equal(flock(fd, LOCK_EX | LOCK_NB), 0);
+    check_owner(f, NULL, "runs");
+    assert_int_equal(run(f, &cli_command_fsck, f->dir, false), CLI_OK);
+    assert_non_null(strstr(f->out, "\nA worker runs here: "));
+    close(fd);
+    check_owner(f, NULL, "-");
+}
+
+static void test_directories_are_counted_each_and_together(void **state)
+{
+    struct fixture *f = *state;
+    const char *operands[] = {f->dir, f->dir};
+    struct cli_args args = {.operands = operands, .n_operands = 2};
+    size_t len;
+
+    free(f->out);
+    FILE *out = open_memstream(&f->out, &len);
+    assert_int_equal(cli_command_fsck.run(&args, out), CLI_OK);
+    fclose(out);
+    assert_non_null(strstr(f->out, "\n2 files, 2 runs, 4 blocks, 528 B whole"));
 }
 
 #define FIXTURE_TEST(test) cmocka_unit_test_setup_teardown(test, fixture_init, fixture_fini)
@@ -219,11 +289,14 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         FIXTURE_TEST(test_a_whole_file_is_shown_block_by_block),
-        FIXTURE_TEST(test_whole_files_are_verified),
+        FIXTURE_TEST(test_whole_files_are_fine),
         FIXTURE_TEST(test_a_flipped_bit_in_any_block_is_found),
         FIXTURE_TEST(test_a_torn_tail_is_named_with_what_is_whole),
         FIXTURE_TEST(test_other_files_and_links_are_left_alone),
         FIXTURE_TEST(test_what_is_not_there_is_a_problem),
+        FIXTURE_TEST(test_whose_directory_it_is_and_how_it_ended_is_said),
+        FIXTURE_TEST(test_a_directory_in_use_is_read_and_its_lock_left_alone),
+        FIXTURE_TEST(test_directories_are_counted_each_and_together),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
