@@ -74,5 +74,6 @@ extern const struct cli_command cli_command_exclude;
 extern const struct cli_command cli_command_include;
 extern const struct cli_command cli_command_fsck;
 extern const struct cli_command cli_command_config;
+extern const struct cli_command cli_command_delete;
 
 #endif

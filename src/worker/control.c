@@ -30,6 +30,7 @@ struct control {
 struct control_delete {
     struct control *control;
     struct frame request;
+    uint64_t app_uid;         /* whose data */
     uint32_t *shuffle_ids;    /* owned */
     uint64_t *attempts_below; /* owned; of each */
     size_t n_shuffle_ids;
@@ -125,7 +126,7 @@ static void control_delete_on_shard(struct scatter_part *part)
     struct control_delete *op = container_of(part->scatter, struct control_delete, scatter);
 
     for (size_t i = 0; i < op->n_shuffle_ids; i++)
-        store_unregister(part->shard->store, op->control->peer.app_uid, op->shuffle_ids[i],
+        store_unregister(part->shard->store, op->app_uid, op->shuffle_ids[i],
                          op->attempts_below[i]);
     scatter_part_finish(part, 0);
 }
@@ -150,22 +151,46 @@ static void control_delete_on_done(struct scatter *scatter)
     control_delete_finish(container_of(scatter, struct control_delete, scatter));
 }
 
+/* Whose data an UNREGISTER means: a driver's own, whatever it says; an operator names them. */
+static uint64_t control_unregister_app(const struct control *control,
+                                       const Overhand__Wire__Unregister *message)
+{
+    return control->peer.role == OVERHAND__WIRE__ROLE__ROLE_ADMIN ? message->app_uid
+                                                                  : control->peer.app_uid;
+}
+
+/* Answer a request that makes no sense. Returns: false when there is nothing to complain about. */
+static bool control_refuse_unregister(struct control *control, const struct frame *request,
+                                      const Overhand__Wire__Unregister *message)
+{
+    const char *problem = NULL;
+
+    if (message->n_attempts_below > 0 && message->n_attempts_below != message->n_shuffle_ids)
+        problem = "as many bounds as shuffles are expected";
+    else if (control_unregister_app(control, message) == 0)
+        problem = "it names no application";
+    if (problem == NULL)
+        return false;
+    rpc_count_refused();
+    rpc_reply_error(control->conn, request, OVERHAND_E_PROTOCOL,
+                    "UNREGISTER of %zu shuffles with %zu bounds: %s", message->n_shuffle_ids,
+                    message->n_attempts_below, problem);
+    return true;
+}
+
 static void control_on_unregister(struct control *control, const struct frame *request,
                                   ProtobufCMessage *base)
 {
     Overhand__Wire__Unregister *message = (Overhand__Wire__Unregister *)base;
+    bool operator_asks = control->peer.role == OVERHAND__WIRE__ROLE__ROLE_ADMIN;
     struct control_delete *op;
 
-    if (message->n_attempts_below > 0 && message->n_attempts_below != message->n_shuffle_ids) {
-        rpc_count_refused();
-        rpc_reply_error(control->conn, request, OVERHAND_E_PROTOCOL,
-                        "UNREGISTER of %zu shuffles with %zu bounds", message->n_shuffle_ids,
-                        message->n_attempts_below);
+    if (control_refuse_unregister(control, request, message))
         return;
-    }
     op = mem_zalloc(sizeof *op);
     op->control = control;
     op->request = *request;
+    op->app_uid = control_unregister_app(control, message);
     op->n_shuffle_ids = message->n_shuffle_ids;
     op->shuffle_ids = mem_reallocarray(NULL, op->n_shuffle_ids + 1, sizeof *op->shuffle_ids);
     op->attempts_below = mem_zalloc((op->n_shuffle_ids + 1) * sizeof *op->attempts_below);
@@ -174,8 +199,12 @@ static void control_on_unregister(struct control *control, const struct frame *r
     for (size_t i = 0; i < message->n_attempts_below; i++)
         op->attempts_below[i] = message->attempts_below[i];
     control->n_requests++;
+    if (operator_asks)
+        log_info("worker/control", "%s: an operator deletes %s of app %016llx",
+                 rpc_peer(control->conn), message->all ? "everything" : "shuffles",
+                 (unsigned long long)op->app_uid);
     if (message->all)
-        worker_end_app(control->worker, control->peer.app_uid, control_delete_finish, op);
+        worker_end_app(control->worker, op->app_uid, control_delete_finish, op);
     else
         scatter_start(&op->scatter, control->worker, control_delete_on_shard,
                       control_delete_on_done);
@@ -337,7 +366,7 @@ static const struct control_request {
     void (*handle)(struct control *control, const struct frame *request, ProtobufCMessage *message);
 } control_requests[FRAME_TYPE_END] = {
     [FRAME_LEASE] = {&overhand__wire__lease__descriptor, ROLE(DRIVER), control_on_lease},
-    [FRAME_UNREGISTER] = {&overhand__wire__unregister__descriptor, ROLE(DRIVER),
+    [FRAME_UNREGISTER] = {&overhand__wire__unregister__descriptor, ROLE(DRIVER) | ROLE(ADMIN),
                           control_on_unregister},
     [FRAME_LIST] = {&overhand__wire__list__descriptor, ROLE(ADMIN), control_on_list},
     [FRAME_INSPECT] = {&overhand__wire__inspect__descriptor, ROLE(ADMIN), control_on_inspect},

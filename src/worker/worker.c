@@ -174,7 +174,7 @@ static void worker_on_expired(struct leases *leases, uint64_t app_uid)
 
 void worker_end_app(struct worker *worker, uint64_t app_uid, void (*done)(void *arg), void *arg)
 {
-    log_info("worker", "app %016llx: deleted by its driver", (unsigned long long)app_uid);
+    log_info("worker", "app %016llx: deleted by request", (unsigned long long)app_uid);
     leases_end(&worker->leases, app_uid);
     worker_tell_shards(worker, app_uid, APP_GONE, "", done, arg);
 }

@@ -1,4 +1,4 @@
-/* LIST and INSPECT: what the CLI sees of a worker. */
+/* LIST and INSPECT: what the CLI sees of a worker; UNREGISTER: what it may delete there. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -203,6 +203,83 @@ static void test_an_operator_may_leave_before_the_answer(void **state)
     }
 }
 
+/* Shuffles that the worker has of an application. */
+static size_t count_shuffles(struct fixture *f, uint64_t app_uid)
+{
+    Overhand__Wire__List message = OVERHAND__WIRE__LIST__INIT;
+
+    message.kind = OVERHAND__WIRE__LIST_KIND__LIST_SHUFFLES;
+    message.app_uid = app_uid;
+    Overhand__Wire__ListReply *reply = list(f, &message);
+    size_t n = reply->n_shuffles;
+    overhand__wire__list_reply__free_unpacked(reply, NULL);
+    return n;
+}
+
+static void test_an_operator_deletes_one_shuffle_or_all_of_the_application_that_is_named(
+    void **state)
+{
+    struct fixture *f = *state;
+    Overhand__Wire__Unregister message = OVERHAND__WIRE__UNREGISTER__INIT;
+    uint32_t shuffle_id = 1;
+
+    message.app_uid = 5;
+    message.n_shuffle_ids = 1;
+    message.shuffle_ids = &shuffle_id;
+    assert_int_equal(worker_peer_call(&f->admin, FRAME_UNREGISTER, &message.base, NULL, 0), 0);
+    assert_int_equal(count_shuffles(f, 5), 1);
+    assert_int_equal(count_shuffles(f, 6), 1);
+    message.n_shuffle_ids = 0;
+    message.all = true;
+    assert_int_equal(worker_peer_call(&f->admin, FRAME_UNREGISTER, &message.base, NULL, 0), 0);
+    assert_int_equal(count_shuffles(f, 5), 0);
+    assert_int_equal(count_shuffles(f, 6), 1);
+}
+
+static void test_an_operator_who_names_no_application_deletes_nothing(void **state)
+{
+    struct fixture *f = *state;
+    Overhand__Wire__Unregister message = OVERHAND__WIRE__UNREGISTER__INIT;
+
+    message.all = true;
+    assert_int_equal(worker_peer_call(&f->admin, FRAME_UNREGISTER, &message.base, NULL, 0),
+                     OVERHAND_E_PROTOCOL);
+    assert_non_null(strstr(f->admin.error, "names no application"));
+    assert_int_equal(count_shuffles(f, 0), 3);
+}
+
+static void test_a_driver_deletes_its_own_data_whatever_application_it_names(void **state)
+{
+    struct fixture *f = *state;
+    Overhand__Wire__Unregister message = OVERHAND__WIRE__UNREGISTER__INIT;
+    struct worker_peer driver;
+
+    message.all = true;
+    message.app_uid = 5;
+    assert_int_equal(
+        worker_fixture_peer(&f->worker, &driver, OVERHAND__WIRE__ROLE__ROLE_DRIVER, 6, 0), 0);
+    assert_int_equal(worker_peer_call(&driver, FRAME_UNREGISTER, &message.base, NULL, 0), 0);
+    worker_peer_close(&driver);
+    assert_int_equal(count_shuffles(f, 5), 2);
+    assert_int_equal(count_shuffles(f, 6), 0);
+}
+
+static void test_executors_and_workers_delete_nothing(void **state)
+{
+    struct fixture *f = *state;
+    Overhand__Wire__Unregister message = OVERHAND__WIRE__UNREGISTER__INIT;
+    struct worker_peer peer;
+
+    message.all = true;
+    message.app_uid = 5;
+    assert_int_equal(
+        worker_fixture_peer(&f->worker, &peer, OVERHAND__WIRE__ROLE__ROLE_EXECUTOR, 5, 0), 0);
+    assert_int_equal(worker_peer_call(&peer, FRAME_UNREGISTER, &message.base, NULL, 0),
+                     OVERHAND_E_DENIED);
+    worker_peer_close(&peer);
+    assert_int_equal(count_shuffles(f, 5), 2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -212,6 +289,10 @@ int main(void)
         TEST(test_inspect_shows_the_blocks_of_a_partition),
         TEST(test_what_is_unknown_or_not_a_workers_to_say_is_an_error),
         TEST(test_an_operator_may_leave_before_the_answer),
+        TEST(test_an_operator_deletes_one_shuffle_or_all_of_the_application_that_is_named),
+        TEST(test_an_operator_who_names_no_application_deletes_nothing),
+        TEST(test_a_driver_deletes_its_own_data_whatever_application_it_names),
+        TEST(test_executors_and_workers_delete_nothing),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
