@@ -69,7 +69,7 @@ check_named_tests() {
 }
 
 check_shell() {
-    shellcheck -x dev .ci/run scripts/*.sh docker/*.sh tests/image/*.sh deploy/examples/*.sh
+    shellcheck -x dev .ci/run scripts/*.sh docker/*.sh tests/image/*.sh tests/integration/*.sh deploy/examples/*.sh
 }
 
 check_docker() {

@@ -37,6 +37,6 @@ BUILD_PACKAGES=(
     libuv1-dev libprotobuf-c-dev protobuf-c-compiler liburing-dev liblz4-dev libzstd-dev
     libssl-dev libyaml-dev libcmocka-dev uthash-dev libjansson-dev
     openjdk-17-jdk-headless maven python3 python3-pip iproute2 util-linux ca-certificates
-    busybox-static python3-seccomp
+    busybox-static python3-seccomp groff-base zsh
 )
 CHECK_PACKAGES=(clang-format clang-tidy shellcheck)

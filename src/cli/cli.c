@@ -7,12 +7,17 @@
 #include "core/mem.h"
 
 static const struct cli_command *const cli_commands[] = {
-    &cli_command_local,    &cli_command_status,     &cli_command_workers, &cli_command_apps,
-    &cli_command_shuffles, &cli_command_partitions, &cli_command_inspect, &cli_command_fsck,
-    &cli_command_drain,    &cli_command_undrain,    &cli_command_exclude, &cli_command_include,
-    &cli_command_config,   &cli_command_delete,
+    &cli_command_local,    &cli_command_status,     &cli_command_workers,    &cli_command_apps,
+    &cli_command_shuffles, &cli_command_partitions, &cli_command_inspect,    &cli_command_fsck,
+    &cli_command_drain,    &cli_command_undrain,    &cli_command_exclude,    &cli_command_include,
+    &cli_command_config,   &cli_command_delete,     &cli_command_completion,
 };
 enum { N_COMMANDS = sizeof cli_commands / sizeof cli_commands[0] };
+
+const struct cli_command *cli_nth_command(unsigned i)
+{
+    return i < N_COMMANDS ? cli_commands[i] : NULL;
+}
 
 static void cli_print_exit_codes(FILE *out)
 {
@@ -108,6 +113,10 @@ int cli_run(int argc, char **argv)
     }
     if (strcmp(name, "--version") == 0) {
         printf("overhand %s\n", overhand_version());
+        return cli_flush(CLI_OK);
+    }
+    if (strcmp(name, "--print-man") == 0) {
+        cli_print_man(stdout);
         return cli_flush(CLI_OK);
     }
     if (index < argc)

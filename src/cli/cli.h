@@ -60,6 +60,19 @@ void cli_args_fini(struct cli_args *args);
 /* Print "--option VALUE  what it is" for each option of a command. */
 void cli_args_print_options(const struct cli_command *command, FILE *out);
 
+/* An option in words, for what is generated from the table. */
+struct cli_option_text {
+    const char *name;  /* without dashes */
+    const char *value; /* its value's name, "" for a switch */
+    const char *help;
+};
+/* The i-th option that a command takes (NULL: that there is). Returns: false behind the last. */
+bool cli_args_option(const struct cli_command *command, unsigned i, struct cli_option_text *text);
+/* The i-th subcommand, in the order of --help; NULL behind the last. */
+const struct cli_command *cli_nth_command(unsigned i);
+/* Print the manual page (cli_man.c). */
+void cli_print_man(FILE *out);
+
 /* The subcommands, in the order of --help. */
 extern const struct cli_command cli_command_local;
 extern const struct cli_command cli_command_status;
@@ -75,5 +88,6 @@ extern const struct cli_command cli_command_include;
 extern const struct cli_command cli_command_fsck;
 extern const struct cli_command cli_command_config;
 extern const struct cli_command cli_command_delete;
+extern const struct cli_command cli_command_completion;
 
 #endif

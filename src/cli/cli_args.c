@@ -194,3 +194,17 @@ void cli_args_print_options(const struct cli_command *command, FILE *out)
         mem_free(left);
     }
 }
+
+bool cli_args_option(const struct cli_command *command, unsigned i, struct cli_option_text *text)
+{
+    for (int k = 0; k < N_OPTIONS; k++) {
+        if (command != NULL && !cli_command_takes(command, &cli_options[k]))
+            continue;
+        if (i-- > 0)
+            continue;
+        *text = (struct cli_option_text){cli_options[k].name, cli_options[k].value,
+                                         cli_options[k].help};
+        return true;
+    }
+    return false;
+}

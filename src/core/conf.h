@@ -69,7 +69,7 @@ struct conf_table {
 enum conf_outcome { CONF_RUN, CONF_DONE }; /* go on with *target; what was asked for was printed */
 
 /* All of it, for main(): read the command line, the file it names and the environment into *target.
- * Prints for --help, --version, --print-config and --print-config-reference.
+ * Prints for --help, --version, --print-config, --print-config-reference and --print-man.
  * Owns:    strings and lists in *target, freed by conf_target_fini; after CONF_RUN alone.
  * Returns: CONF_RUN, CONF_DONE (exit with 0), OVERHAND_E_CONFIG (a message is on stderr; exit
  *          with 2). */
@@ -115,5 +115,7 @@ void conf_print_reference(const struct conf_table *table, FILE *out);
 void conf_print_effective(const struct conf *conf, FILE *out);
 /* The text of --help. */
 void conf_print_help(const struct conf_table *table, FILE *out);
+/* The manual page (conf_man.c). */
+void conf_print_man(const struct conf_table *table, FILE *out);
 
 #endif

@@ -85,7 +85,7 @@ static bool conf_flag_is(const struct conf_flag *flag, const char *name)
 /* What the command line asks for besides values. */
 struct conf_request {
     const char *file;
-    bool help, version, print_config, print_reference;
+    bool help, version, print_config, print_reference, print_man;
 };
 
 /* The switch that a flag turns on, NULL when it is none. */
@@ -99,6 +99,8 @@ static bool *conf_request_switch(struct conf_request *request, const struct conf
         return &request->print_config;
     if (conf_flag_is(flag, "print-config-reference"))
         return &request->print_reference;
+    if (conf_flag_is(flag, "print-man"))
+        return &request->print_man;
     return NULL;
 }
 
@@ -187,6 +189,8 @@ static bool conf_print_requested(const struct conf_table *table, const struct co
         printf("%s %s\n", table->program, overhand_version());
     else if (request->print_reference)
         conf_print_reference(table, stdout);
+    else if (request->print_man)
+        conf_print_man(table, stdout);
     else
         return false;
     return true;

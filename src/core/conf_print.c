@@ -82,6 +82,7 @@ void conf_print_help(const struct conf_table *table, FILE *out)
           "  --KEY VALUE               the same\n"
           "  --print-config            print every key with its value and its source, and exit\n"
           "  --print-config-reference  print the reference of all keys as Markdown, and exit\n"
+          "  --print-man               print the manual page, and exit\n"
           "  --version                 print the version, and exit\n"
           "  --help                    print this text, and exit\n\n"
           "Short names of some keys:\n",

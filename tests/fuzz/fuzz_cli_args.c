@@ -10,9 +10,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 enum { WORDS_MAX = 32 };
 
 static const struct cli_command *const commands[] = {
-    &cli_command_local,    &cli_command_status,     &cli_command_workers, &cli_command_apps,
-    &cli_command_shuffles, &cli_command_partitions, &cli_command_inspect, &cli_command_fsck,
-    &cli_command_config,   &cli_command_delete};
+    &cli_command_local,    &cli_command_status,     &cli_command_workers,   &cli_command_apps,
+    &cli_command_shuffles, &cli_command_partitions, &cli_command_inspect,   &cli_command_fsck,
+    &cli_command_config,   &cli_command_delete,     &cli_command_completion};
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {

@@ -58,8 +58,9 @@ static int run(struct fixture *f, ...)
     return exit_code;
 }
 
-static const char *const commands[] = {"local",      "status",  "workers", "apps",   "shuffles",
-                                       "partitions", "inspect", "fsck",    "config", "delete"};
+static const char *const commands[] = {"local",    "status",     "workers",   "apps",
+                                       "shuffles", "partitions", "inspect",   "fsck",
+                                       "config",   "delete",     "completion"};
 enum { N_COMMANDS = sizeof commands / sizeof commands[0] };
 
 static void test_every_command_has_help_with_examples_and_exit_codes(void **state)

@@ -175,6 +175,8 @@ static void test_what_only_prints_does_not_run(void **state)
     assert_non_null(strstr(f->out, overhand_version()));
     assert_int_equal(load(f, "--print-config-reference", NULL), CONF_DONE);
     assert_non_null(strstr(f->out, "| `disk.mode` |"));
+    assert_int_equal(load(f, "--print-man", NULL), CONF_DONE);
+    assert_non_null(strstr(f->out, "\\fBdisk.mode\\fR"));
     assert_int_equal(load(f, "--print-config", "--config", f->file, NULL), CONF_DONE);
     assert_non_null(strstr(f->out, "listen.port: 9700  # default\n"));
     assert_non_null(strstr(f->out, ":1\n"));
