@@ -68,6 +68,10 @@ check_named_tests() {
     [ "$n" -gt 0 ] && [ "$missing" -eq 0 ]
 }
 
+check_operations() {
+    scripts/check_operations.py "$build"
+}
+
 check_shell() {
     shellcheck -x dev .ci/run scripts/*.sh docker/*.sh tests/image/*.sh tests/integration/*.sh deploy/examples/*.sh
 }
@@ -96,7 +100,7 @@ run() {
     fi
 }
 
-for name in format includes headers words configuration named_tests shell docker chart tidy; do
+for name in format includes headers words configuration named_tests operations shell docker chart tidy; do
     run "$name"
 done
 if [ "${#failed[@]}" -gt 0 ]; then

@@ -26,7 +26,7 @@ static void test_the_page_has_every_command_with_its_options_and_examples(void *
         char *title = mem_printf("\n.SS overhand %s [OPTION...]", command->name);
         const char *section = strstr(text, title);
         assert_non_null(section);
-        assert_non_null(strstr(section, "Examples:\n.PP\n.nf\n  overhand "));
+        assert_non_null(strstr(section, "\n.PP\n.nf\n  overhand "));
         assert_non_null(strstr(section, "\\fB\\-\\-json\\fR\nprint JSON\n"));
         mem_free(title);
     }
