@@ -157,8 +157,9 @@ setup_build() {
 }
 
 # What the tests need on top.
-setup_spark_versions() {
+setup_tests() {
     local version
+    setup_packages "${TEST_PACKAGES[@]}"
     cache_lock
     for version in "${SPARK_TEST_VERSIONS[@]}"; do
         setup_spark "$version"
@@ -194,7 +195,7 @@ setup_spark_suites() {
 
 # What `./dev check` needs on top.
 setup_check() {
-    setup_packages "${CHECK_PACKAGES[@]}"
+    setup_packages "${TEST_PACKAGES[@]}" "${CHECK_PACKAGES[@]}"
     cache_lock
     setup_helm
     setup_pip "$KUBERNETES_VALIDATE_DIR" "kubernetes-validate==$KUBERNETES_VALIDATE_VERSION"

