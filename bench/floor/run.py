@@ -43,8 +43,8 @@ class Worker:
         self.directory = tempfile.mkdtemp(prefix="worker-", dir=scratch)
         command = [os.path.join(bin_dir, "overhand-worker")]
         for key, value in {"listen.host": "127.0.0.1", "listen.port": 0, "id": "bench",
-                           "masters": "127.0.0.1:9", "disk.directories": self.directory,
-                           **settings}.items():
+                           "http.enabled": "off", "masters": "127.0.0.1:9",
+                           "disk.directories": self.directory, **settings}.items():
             command += ["--set", f"{key}={value}"]
         started = time.monotonic()
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)

@@ -53,7 +53,8 @@ class Cluster:
 
     def _start(self, program, settings):
         command = [os.path.join(self.bin_dir, program), "--set", "listen.host=127.0.0.1",
-                   "--set", "listen.port=0", "--set", "log.level=warn"]
+                   "--set", "listen.port=0", "--set", "log.level=warn",
+                   "--set", "http.enabled=off"]
         for key, value in settings.items():
             command += ["--set", f"{key}={value}"]
         log = open(os.path.join(self.directory, program + ".log"), "a", encoding="utf-8")

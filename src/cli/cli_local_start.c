@@ -159,6 +159,7 @@ static int local_start_master(struct cli_local *local)
     local_argv_add(&argv, mem_printf("%s/overhand-master", local->bin_dir));
     local_argv_add(&argv, mem_strdup("--host=127.0.0.1"));
     local_argv_add(&argv, mem_strdup("--port=0"));
+    local_argv_add(&argv, mem_strdup("--http-port=0"));
     local_argv_add(&argv, mem_strdup("--log-level=warn"));
     local_argv_add(&argv,
                    mem_strdup("--set=ready_after=0")); /* we wait for all workers ourselves */
@@ -204,6 +205,7 @@ static int local_start_worker(struct cli_local *local, unsigned index)
     local_argv_add(&argv, mem_printf("--dir=%s/%s", local->dir, name));
     local_argv_add(&argv, mem_printf("--memory=%llu", (unsigned long long)memory_bytes));
     local_argv_add(&argv, mem_printf("--shards=%llu", (unsigned long long)n_shards));
+    local_argv_add(&argv, mem_strdup("--http-port=0"));
     local_argv_add(&argv, mem_strdup("--log-level=warn"));
     local_argv_add_sets(&argv, args, "worker");
     return local_start(local, name, &argv, NULL);

@@ -50,19 +50,24 @@ static const struct err_entry err_table[] = {
     ERR_ROW(OVERHAND_E_FULL, true, "the partition is as large as it may be here; use a stand-in"),
 };
 
+_Static_assert(sizeof err_table / sizeof err_table[0] == ERR_CODES, "as err.h says");
+
 static const struct err_entry err_end = {"OVERHAND_END", "every expected block was delivered",
                                          false};
 static const struct err_entry err_unknown = {"OVERHAND_E_UNKNOWN", "unknown error code", false};
 
 static const struct err_entry *err_find(int code)
 {
-    int n_entries = (int)(sizeof err_table / sizeof err_table[0]);
-
     if (code == OVERHAND_END)
         return &err_end;
-    if (code > 0 || code <= -n_entries)
+    if (code > 0 || code <= -ERR_CODES)
         return &err_unknown;
     return &err_table[-code];
+}
+
+unsigned err_index(int code)
+{
+    return code > 0 || code <= -ERR_CODES ? -OVERHAND_E_INTERNAL : (unsigned)-code;
 }
 
 const char *overhand_error_name(int code)

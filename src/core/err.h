@@ -22,6 +22,12 @@ int err_from_errno(int errnum);
  * own caller's time (AGAIN), becomes OVERHAND_E_PROTOCOL. */
 int err_from_peer(int code);
 
+/* How many codes there are, success included: 0 .. -(ERR_CODES - 1). */
+enum { ERR_CODES = 32 };
+
+/* Where a code's count stands in an array of ERR_CODES counts. */
+unsigned err_index(int code);
+
 /* A promise of our own code, checked in release builds as well; never for input from a peer. */
 #define ASSERT(condition)                                                                          \
     do {                                                                                           \

@@ -193,12 +193,24 @@ void disk_free(struct disk *disk)
     disk->ops->free(disk);
 }
 
+static void disk_op_count(const struct disk_op *op, int status)
+{
+    struct disk_dir_stats *stats = &op->file->dir->stats;
+    uint64_t time_ns = loop_now_ns(op->disk->loop) - op->started_ns;
+
+    stats->n[op->kind]++;
+    stats->n_failed[op->kind] += status != 0;
+    stats->time_ns[op->kind] += time_ns;
+    histogram_add(&op->disk->latency[op->kind], time_ns);
+}
+
 void disk_op_finish(struct disk_op *op, int status)
 {
     struct disk_dir *dir = op->file->dir;
     struct disk_op *next = disk_next_waiting(op->disk, dir);
 
     ASSERT(op->disk->n_in_flight > 0 && dir->n_started > 0);
+    disk_op_count(op, status);
     op->disk->n_in_flight--;
     dir->n_started--;
     list_remove(&op->under_way);

@@ -11,12 +11,22 @@
 #include <stdint.h>
 #include <sys/uio.h>
 
+#include "core/histogram.h"
 #include "net/loop.h"
 
 enum { DISK_ALIGN = 4096, DISK_IOV_MAX = 64, DISK_NAME_BYTES = 128 };
 
 struct disk;
 struct disk_op;
+
+enum disk_kind { DISK_OPEN, DISK_WRITE, DISK_READ, DISK_SYNC, DISK_CLOSE, DISK_UNLINK };
+enum { DISK_KINDS = DISK_UNLINK + 1 };
+
+/* Operations of one directory that have ended, by kind. */
+struct disk_dir_stats {
+    uint64_t n[DISK_KINDS], n_failed[DISK_KINDS];
+    uint64_t time_ns[DISK_KINDS]; /* with the implementation, together */
+};
 
 /* A directory that holds data, opened at start-up. */
 struct disk_dir {
@@ -25,6 +35,7 @@ struct disk_dir {
     bool direct;        /* files are opened with O_DIRECT */
     void *backend;      /* simulation */
     unsigned n_started; /* operations with the implementation; disk.c's */
+    struct disk_dir_stats stats;
 };
 
 /* An open file; embedded by its owner. */
@@ -35,8 +46,6 @@ struct disk_file {
     bool name_synced; /* false from each open until the first good sync */
     void *backend;    /* simulation */
 };
-
-enum disk_kind { DISK_OPEN, DISK_WRITE, DISK_READ, DISK_SYNC, DISK_CLOSE, DISK_UNLINK };
 
 typedef void (*disk_op_cb)(struct disk_op *op, int status);
 typedef void (*disk_list_cb)(void *arg, const char *name, uint64_t size);
@@ -85,6 +94,7 @@ struct disk {
     unsigned dir_limit;    /* operations of one directory with the implementation; 0: any */
     struct list under_way; /* those with the implementation, the longest under way first */
     struct list waiting;   /* those that wait for another one of their directory to end */
+    struct histogram latency[DISK_KINDS]; /* of operations that have ended */
 };
 
 /* Let the implementation have no more than n operations of one directory at a time; the others of

@@ -12,6 +12,11 @@ static const char *const state_names[] = {[WORKER_ALIVE] = "alive",
                                           [WORKER_DRAINED] = "drained",
                                           [WORKER_LOST] = "lost"};
 
+const char *member_state_name(enum worker_state state)
+{
+    return state_names[state];
+}
+
 static void listing_workers(const struct master *master, uint64_t now_ms, uint32_t limit,
                             Overhand__Wire__ListReply *reply)
 {

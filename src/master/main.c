@@ -11,6 +11,7 @@
 #include "core/machine.h"
 #include "core/mem.h"
 #include "master/master_conf.h"
+#include "master/master_pages.h"
 #include "master/master_server.h"
 #include "net/loop_uv.h"
 #include "net/net_uv.h"
@@ -18,6 +19,7 @@
 struct daemon {
     struct loop *loop;
     struct master_server *server;
+    struct http_server *http; /* NULL: off */
     uv_signal_t terminate, interrupt;
 };
 
@@ -28,6 +30,13 @@ static void daemon_on_server_closed(void *arg)
     loop_uv_stop(daemon->loop);
 }
 
+static void daemon_on_http_closed(void *arg)
+{
+    struct daemon *daemon = arg;
+
+    master_server_close(daemon->server, daemon_on_server_closed, daemon);
+}
+
 static void daemon_on_signal(uv_signal_t *handle, int number)
 {
     struct daemon *daemon = handle->data;
@@ -35,7 +44,10 @@ static void daemon_on_signal(uv_signal_t *handle, int number)
     log_info("master", "stopping: %s", number == SIGTERM ? "SIGTERM" : "SIGINT");
     uv_close((uv_handle_t *)&daemon->terminate, NULL);
     uv_close((uv_handle_t *)&daemon->interrupt, NULL);
-    master_server_close(daemon->server, daemon_on_server_closed, daemon);
+    if (daemon->http != NULL)
+        http_server_close(daemon->http, daemon_on_http_closed, daemon);
+    else
+        daemon_on_http_closed(daemon);
 }
 
 static int daemon_watch_signals(struct daemon *daemon)
@@ -68,11 +80,44 @@ static struct master_options options_of(const struct master_conf *conf)
                                    .lease_ms = conf->lease_default_ms};
 }
 
+static int daemon_open_http(struct daemon *daemon, const struct master_conf *conf)
+{
+    struct http_options options = {.loop = daemon->loop,
+                                   .listen = {.port = conf->http_port},
+                                   .pages = master_pages,
+                                   .n_pages = MASTER_PAGES,
+                                   .owner = daemon->server};
+    int rc;
+
+    if (!conf->http_enabled)
+        return 0;
+    snprintf(options.listen.host, sizeof options.listen.host, "%s", conf->http_host);
+    rc = http_server_open(&options, &daemon->http);
+    if (rc != 0)
+        log_error("master", "cannot listen for HTTP on %s:%u: %s%s", options.listen.host,
+                  options.listen.port, overhand_strerror(rc),
+                  rc == OVERHAND_E_EXISTS ? "; another process has this port, choose one with "
+                                            "http.port, or set http.enabled to off"
+                                          : "");
+    return rc;
+}
+
+static void daemon_say_serving(const struct daemon *daemon, const struct address *listen,
+                               const struct master_options *options)
+{
+    char text[ADDRESS_TEXT_BYTES];
+
+    printf("serving %s, ready in %u ms", address_format(listen, text), options->ready_after_ms);
+    if (daemon->http != NULL)
+        printf(", http=%u", http_server_port(daemon->http));
+    printf("\n");
+    fflush(stdout);
+}
+
 static int daemon_run(const struct master_conf *conf)
 {
     struct master_options options = options_of(conf);
     struct address listen = {.port = conf->listen_port};
-    char text[ADDRESS_TEXT_BYTES];
     struct daemon daemon = {0};
     struct rng rng;
     struct net *net;
@@ -95,11 +140,9 @@ static int daemon_run(const struct master_conf *conf)
                       : "");
     } else if ((rc = daemon_watch_signals(&daemon)) != 0) {
         log_error("master", "cannot watch signals: %s", overhand_strerror(rc));
-    } else {
+    } else if ((rc = daemon_open_http(&daemon, conf)) == 0) {
         listen.port = master_server_port(daemon.server);
-        printf("serving %s, ready in %u ms\n", address_format(&listen, text),
-               options.ready_after_ms);
-        fflush(stdout);
+        daemon_say_serving(&daemon, &listen, &options);
         loop_uv_run(daemon.loop);
     }
     if (rc != 0)

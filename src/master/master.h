@@ -160,6 +160,8 @@ void moved_where_fini(Overhand__Wire__WhereReply *reply);
  * change): listing_fini. Returns: 0, OVERHAND_E_UNSUPPORTED (kind: ask the workers). */
 MUST_CHECK int listing_make(const struct master *master, const Overhand__Wire__List *request,
                             uint64_t now_ms, Overhand__Wire__ListReply *reply);
+/* A worker's state as lists show it: "alive". */
+const char *member_state_name(enum worker_state state);
 /* Free the rows. */
 void listing_fini(Overhand__Wire__ListReply *reply);
 

@@ -3,8 +3,15 @@
 
 #include <stddef.h>
 
+#include "core/mem.h"
+
 #define FIELD(name) offsetof(struct master_conf, name)
 #define SECONDS     1000
+
+static char *master_conf_derive_http_host(const struct conf *conf)
+{
+    return mem_strdup(conf_text(conf, "listen.host"));
+}
 
 static const struct conf_key master_conf_keys[] = {
     {.name = "listen.host",
@@ -74,6 +81,27 @@ static const struct conf_key master_conf_keys[] = {
      .initial = "120s",
      .help = "Lease that drivers are told to ask workers for: how long data outlives a driver that "
              "vanished."},
+    {.name = "http.enabled",
+     .type = CONF_CHOICE,
+     .offset = FIELD(http_enabled),
+     .choices = "off|on",
+     .initial = "on",
+     .help = "Serve /metrics, /healthz and /readyz over HTTP."},
+    {.name = "http.host",
+     .type = CONF_STRING,
+     .offset = FIELD(http_host),
+     .min = 1,
+     .max = LIMIT_HOST_BYTES,
+     .derive = master_conf_derive_http_host,
+     .derived = "`listen.host`",
+     .help = "Address to accept HTTP connections at."},
+    {.name = "http.port",
+     .type = CONF_INTEGER,
+     .offset = FIELD(http_port),
+     .max = UINT16_MAX,
+     .initial = "9750",
+     .flag = "http-port",
+     .help = "Port to accept HTTP connections at; 0 takes any free one and says which."},
     {.name = "log.level",
      .type = CONF_CHOICE,
      .offset = FIELD(log_level),
@@ -87,6 +115,8 @@ static const char *master_conf_check(const void *target)
 {
     const struct master_conf *conf = target;
 
+    if (conf->http_enabled && conf->http_port != 0 && conf->http_port == conf->listen_port)
+        return "http.port must not be the same as listen.port";
     if (conf->worker_lost_after_ms < 2 * conf->heartbeat_interval_ms)
         return "worker.lost_after must be at least twice heartbeat.interval, or a single late "
                "heartbeat loses a worker";

@@ -14,6 +14,9 @@ struct master_conf {
     uint64_t assign_max_workers;
     uint64_t assign_blocks_per_worker;
     uint64_t lease_default_ms;
+    unsigned http_enabled;
+    char *http_host;
+    uint64_t http_port; /* 0: any free one */
     unsigned log_level; /* enum overhand_log_level */
 };
 

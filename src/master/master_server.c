@@ -21,6 +21,7 @@ struct master_server {
     struct list sessions;
     unsigned n_sessions;
     struct loop_timer forget;
+    struct master_stats stats;
     master_server_close_cb closed; /* set: closing */
     void *closed_arg;
 };
@@ -47,7 +48,7 @@ static const struct rpc_events session_events = {.on_header = session_on_header,
                                                  .on_frame_dropped = session_on_frame_dropped,
                                                  .on_closed = session_on_closed};
 
-static uint64_t master_server_now(struct master_server *server)
+uint64_t master_server_now_ms(const struct master_server *server)
 {
     return loop_now_ms(server->net->loop);
 }
@@ -79,7 +80,7 @@ static void master_server_on_forget(struct loop_timer *timer)
 {
     struct master_server *server = container_of(timer, struct master_server, forget);
 
-    master_forget(&server->master, master_server_now(server));
+    master_forget(&server->master, master_server_now_ms(server));
     loop_timer_start(&server->forget, FORGET_INTERVAL_MS);
 }
 
@@ -97,7 +98,7 @@ int master_server_open(struct net *net, const struct address *listen,
         mem_free(server);
         return rc;
     }
-    master_init(&server->master, options, seed, master_server_now(server));
+    master_init(&server->master, options, seed, master_server_now_ms(server));
     loop_timer_init(&server->forget, net->loop, master_server_on_forget);
     loop_timer_start(&server->forget, FORGET_INTERVAL_MS);
     *result = server;
@@ -107,6 +108,21 @@ int master_server_open(struct net *net, const struct address *listen,
 uint16_t master_server_port(const struct master_server *server)
 {
     return server->listener->port;
+}
+
+const struct master *master_server_master(const struct master_server *server)
+{
+    return &server->master;
+}
+
+const struct master_stats *master_server_stats(const struct master_server *server)
+{
+    return &server->stats;
+}
+
+unsigned master_server_n_sessions(const struct master_server *server)
+{
+    return server->n_sessions;
 }
 
 void master_server_close(struct master_server *server, master_server_close_cb closed, void *arg)
@@ -174,7 +190,7 @@ static void session_on_register_worker(struct session *session, const struct fra
     Overhand__Wire__RegisterWorker *message = (Overhand__Wire__RegisterWorker *)base;
     Overhand__Wire__HeartbeatReply reply = OVERHAND__WIRE__HEARTBEAT_REPLY__INIT;
     struct master *master = &session->server->master;
-    int rc = master_on_register(master, message, master_server_now(session->server));
+    int rc = master_on_register(master, message, master_server_now_ms(session->server));
 
     if (rc == OVERHAND_E_EXISTS) {
         const Overhand__Wire__Worker *other = master_find_worker(master, message->worker->id);
@@ -192,6 +208,7 @@ static void session_on_register_worker(struct session *session, const struct fra
                         "shards are out of range, or too many workers");
         return;
     }
+    session->server->stats.n_registrations++;
     snprintf(session->worker_id, sizeof session->worker_id, "%s", message->worker->id);
     session->incarnation = message->worker->incarnation;
     reply.interval_ms = master->options.heartbeat_interval_ms;
@@ -206,18 +223,19 @@ static void session_on_heartbeat(struct session *session, const struct frame *re
     Overhand__Wire__Worker *targets[MOVED_TARGETS_MAX];
     struct master *master = &session->server->master;
     bool unknown;
-    int rc = master_on_heartbeat(master, message, master_server_now(session->server), &unknown);
+    int rc = master_on_heartbeat(master, message, master_server_now_ms(session->server), &unknown);
 
     if (rc != 0) {
         rpc_reply_error(session->conn, request, rc, "heartbeat has values out of range");
         return;
     }
+    session->server->stats.n_heartbeats += !unknown;
     reply.interval_ms = master->options.heartbeat_interval_ms;
     reply.unknown = unknown;
     if (message->draining) {
         reply.targets = targets;
         reply.n_targets =
-            moved_targets(master, message->worker, master_server_now(session->server), targets);
+            moved_targets(master, message->worker, master_server_now_ms(session->server), targets);
     }
     rpc_reply(session->conn, request, &reply.base);
 }
@@ -227,7 +245,7 @@ static void session_reply_holders(struct session *session, const struct frame *r
 {
     Overhand__Wire__AppReply reply = OVERHAND__WIRE__APP_REPLY__INIT;
     struct master *master = &session->server->master;
-    uint64_t now_ms = master_server_now(session->server);
+    uint64_t now_ms = master_server_now_ms(session->server);
 
     reply.n_holders = master_holders(master, session->peer.app_uid, now_ms, &reply.holders);
     reply.lease_ms = master->options.lease_ms;
@@ -241,7 +259,7 @@ static void session_on_app(struct session *session, const struct frame *request,
                            ProtobufCMessage *base)
 {
     struct master *master = &session->server->master;
-    uint64_t now_ms = master_server_now(session->server);
+    uint64_t now_ms = master_server_now_ms(session->server);
     int rc = master_ready(master, now_ms);
 
     if (rc == 0)
@@ -272,12 +290,13 @@ static void session_on_register_shuffle(struct session *session, const struct fr
     Overhand__Wire__RegisterShuffle *message = (Overhand__Wire__RegisterShuffle *)base;
     Overhand__Wire__Layout layout;
     int rc = assign_layout(&session->server->master, session->peer.app_uid, message,
-                           master_server_now(session->server), &layout);
+                           master_server_now_ms(session->server), &layout);
 
+    session->server->stats.n_assignments[err_index(rc)]++;
     if (rc != 0) {
         char text[LIMIT_TEXT_BYTES];
 
-        assign_explain(&session->server->master, message, rc, master_server_now(session->server),
+        assign_explain(&session->server->master, message, rc, master_server_now_ms(session->server),
                        text);
         rpc_reply_error(session->conn, request, rc, "shuffle %u with %u partitions: %s",
                         message->shuffle_id, message->n_partitions, text);
@@ -297,8 +316,9 @@ static void session_on_stand_in(struct session *session, const struct frame *req
     Overhand__Wire__StandInReply reply = OVERHAND__WIRE__STAND_IN_REPLY__INIT;
     const Overhand__Wire__Worker *worker;
     int rc = assign_stand_in(&session->server->master, session->peer.app_uid, message,
-                             master_server_now(session->server), &worker, &reply.shard);
+                             master_server_now_ms(session->server), &worker, &reply.shard);
 
+    session->server->stats.n_stand_ins[err_index(rc)]++;
     if (rc != 0) {
         rpc_reply_error(session->conn, request, rc,
                         "no stand-in for slot %u of shuffle %u: %s; %zu workers to avoid, partner "
@@ -317,7 +337,7 @@ static void session_on_where(struct session *session, const struct frame *reques
     const Overhand__Wire__Where *message = (Overhand__Wire__Where *)base;
     Overhand__Wire__WhereReply reply;
     int rc = moved_where(&session->server->master, session->peer.app_uid, message->shuffle_id,
-                         master_server_now(session->server), &reply);
+                         master_server_now_ms(session->server), &reply);
 
     if (rc != 0) {
         rpc_reply_error(session->conn, request, rc, "this master has not heard all workers yet");
@@ -332,7 +352,7 @@ static void session_on_list(struct session *session, const struct frame *request
 {
     Overhand__Wire__ListReply reply;
     int rc = listing_make(&session->server->master, (Overhand__Wire__List *)base,
-                          master_server_now(session->server), &reply);
+                          master_server_now_ms(session->server), &reply);
 
     if (rc != 0) {
         rpc_reply_error(session->conn, request, rc,

@@ -18,6 +18,8 @@ struct census_shard {
     struct store_stats stats;
     struct move_progress move;
     char move_text[LIMIT_TEXT_BYTES];
+    struct shard_stats work;
+    struct histogram disk_latency[DISK_KINDS];
     struct store_directory_info disks[CENSUS_DISKS_MAX];
     unsigned n_disks;
 };
@@ -34,6 +36,8 @@ void census_start(struct census *census, struct worker *worker, void (*done)(str
     census->stats = (struct store_stats){0};
     census->move = (struct move_progress){0};
     census->move_text[0] = '\0';
+    census->work = (struct shard_stats){0};
+    memset(census->disk_latency, 0, sizeof census->disk_latency);
     census->done = done;
     scatter_start(&census->scatter, worker, census_on_shard, census_on_gathered);
 }
@@ -67,6 +71,8 @@ static void census_on_shard(struct scatter_part *part)
     store_stats(part->shard->store, &count->stats);
     count->move = part->shard->mover.progress;
     snprintf(count->move_text, sizeof count->move_text, "%s", part->shard->mover.why);
+    count->work = part->shard->stats;
+    memcpy(count->disk_latency, part->shard->options.disk->latency, sizeof count->disk_latency);
     for (; count->n_disks < part->shard->options.n_dirs && count->n_disks < CENSUS_DISKS_MAX;
          count->n_disks++)
         store_directory(part->shard->store, count->n_disks, &count->disks[count->n_disks]);
@@ -79,6 +85,7 @@ static void census_add_stats(struct store_stats *sum, const struct store_stats *
 {
     sum->memory_bytes += stats->memory_bytes;
     sum->memory_used += stats->memory_used;
+    sum->overhead_bytes += stats->overhead_bytes;
     sum->appended_bytes += stats->appended_bytes;
     sum->written_bytes += stats->written_bytes;
     sum->read_disk_bytes += stats->read_disk_bytes;
@@ -87,6 +94,20 @@ static void census_add_stats(struct store_stats *sum, const struct store_stats *
     sum->n_files += stats->n_files;
     sum->n_runs += stats->n_runs;
     sum->n_bad_files += stats->n_bad_files;
+    sum->n_damaged_blocks += stats->n_damaged_blocks;
+}
+
+static void census_add_work(struct census *census, const struct census_shard *shard)
+{
+    struct shard_stats *sum = &census->work;
+
+    histogram_merge(&sum->push, &shard->work.push);
+    for (unsigned i = 0; i < ERR_CODES; i++) {
+        sum->n_pushes[i] += shard->work.n_pushes[i];
+        sum->n_reads[i] += shard->work.n_reads[i];
+    }
+    for (unsigned i = 0; i < DISK_KINDS; i++)
+        histogram_merge(&census->disk_latency[i], &shard->disk_latency[i]);
 }
 
 static void census_add_move(struct census *census, const struct census_shard *shard)
@@ -118,15 +139,31 @@ static int census_compare_sizes(const void *a, const void *b)
     return census_compare_names(a, b);
 }
 
-/* All shards use the same directories; each has its own experience with them. */
+/* All shards use the same directories; each has its own experience with them: the worst counts. */
+static void census_add_disk(struct store_directory_info *sum,
+                            const struct store_directory_info *disk)
+{
+    if (disk->status != 0) {
+        sum->status = disk->status;
+        sum->total_bytes = sum->free_bytes = 0;
+    }
+    if (disk->state > sum->state)
+        sum->state = disk->state;
+    sum->hangs |= disk->hangs;
+    for (unsigned i = 0; i < DISK_KINDS; i++) {
+        sum->stats.n[i] += disk->stats.n[i];
+        sum->stats.n_failed[i] += disk->stats.n_failed[i];
+        sum->stats.time_ns[i] += disk->stats.time_ns[i];
+    }
+}
+
 static void census_add_disks(struct census *census, uint32_t n_shards)
 {
     census->n_disks = census->shards[0].n_disks;
     for (unsigned i = 0; i < census->n_disks; i++) {
         census->disks[i] = census->shards[0].disks[i];
         for (uint32_t k = 1; k < n_shards; k++)
-            if (census->shards[k].disks[i].status != 0)
-                census->disks[i] = census->shards[k].disks[i];
+            census_add_disk(&census->disks[i], &census->shards[k].disks[i]);
     }
 }
 
@@ -159,6 +196,7 @@ static void census_on_gathered(struct scatter *scatter)
     for (uint32_t i = 0; i < n_shards; i++) {
         census_add_stats(&census->stats, &census->shards[i].stats);
         census_add_move(census, &census->shards[i]);
+        census_add_work(census, &census->shards[i]);
         n += census->shards[i].n;
     }
     census_add_disks(census, n_shards);

@@ -6,6 +6,7 @@
 #include "core/limits.h"
 #include "worker/move.h"
 #include "worker/scatter.h"
+#include "worker/shard_stats.h"
 #include "worker/store.h"
 
 enum { CENSUS_DISKS_MAX = 64 };
@@ -28,7 +29,9 @@ struct census {
     struct census_shard *shards;     /* while counting */
     struct census_shuffle *shuffles; /* owned; largest first */
     size_t n_shuffles;
-    struct store_stats stats;                            /* sums */
+    struct store_stats stats; /* sums */
+    struct shard_stats work;  /* likewise */
+    struct histogram disk_latency[DISK_KINDS];
     struct store_directory_info disks[CENSUS_DISKS_MAX]; /* out of service when one shard says so */
     unsigned n_disks;
     struct move_progress move;        /* sums; moving while one shard is */

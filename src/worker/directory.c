@@ -231,7 +231,10 @@ void store_directory(const struct store *store, unsigned i, struct store_directo
 {
     const struct directory *directory = &store->directories[i];
 
-    *info = (struct store_directory_info){.path = directory->dir->path};
+    *info = (struct store_directory_info){.path = directory->dir->path,
+                                          .state = directory->state,
+                                          .hangs = directory->hangs,
+                                          .stats = directory->dir->stats};
     if (directory->state == DIRECTORY_FAILED)
         info->status = OVERHAND_E_IO;
     else

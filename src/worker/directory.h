@@ -18,8 +18,6 @@
 
 #include "worker/partition.h"
 
-enum directory_state { DIRECTORY_OPEN, DIRECTORY_LOW, DIRECTORY_FULL, DIRECTORY_FAILED };
-
 enum { DIRECTORY_BUCKETS = 40 };
 
 struct directory {

@@ -102,6 +102,15 @@ bool heartbeat_idle(const struct heartbeat *heartbeat)
     return heartbeat->n_open == 0 && !heartbeat->counting;
 }
 
+unsigned heartbeat_n_known(const struct heartbeat *heartbeat)
+{
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < heartbeat->n_links; i++)
+        n += heartbeat->links[i].state == LINK_KNOWN;
+    return n;
+}
+
 void heartbeat_fini(struct heartbeat *heartbeat)
 {
     mem_free(heartbeat->links);
@@ -130,10 +139,7 @@ static void heartbeat_on_timer(struct loop_timer *timer)
 
 bool heartbeat_heard(const struct heartbeat *heartbeat)
 {
-    for (unsigned i = 0; i < heartbeat->n_links; i++)
-        if (heartbeat->links[i].state == LINK_KNOWN)
-            return true;
-    return false;
+    return heartbeat_n_known(heartbeat) > 0;
 }
 
 void heartbeat_send(struct heartbeat *heartbeat)

@@ -62,6 +62,8 @@ void heartbeat_flush_start(struct heartbeat *heartbeat, struct heartbeat_flush *
 void heartbeat_flush_cancel(struct heartbeat_flush *flush);
 /* Does any master know us? */
 bool heartbeat_heard(const struct heartbeat *heartbeat);
+/* How many masters know this worker now. */
+unsigned heartbeat_n_known(const struct heartbeat *heartbeat);
 /* Close the links; worker_step is called when the last is gone. */
 void heartbeat_stop(struct heartbeat *heartbeat);
 /* True when nothing is open or under way. */

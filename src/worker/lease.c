@@ -101,6 +101,7 @@ static void lease_on_timer(struct loop_timer *timer)
     uint64_t app_uid = lease->app_uid;
 
     lease_free(lease);
+    leases->n_expired++;
     leases->expired(leases, app_uid);
 }
 

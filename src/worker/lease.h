@@ -22,7 +22,8 @@ struct leases {
     lease_expired_cb expired;
     struct lease *by_uid;
     unsigned n;
-    struct apps gone; /* only APP_GONE entries */
+    uint64_t n_expired; /* so far */
+    struct apps gone;   /* only APP_GONE entries */
 };
 
 /* No leases yet. */

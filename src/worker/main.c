@@ -1,6 +1,7 @@
 /* overhand-worker: configuration, identity, threads, signals.
  *
  *   configuration -> lock the directories, read who we were
+ *     -> HTTP listens
  *     -> a thread for each shard: loop, disk, recovery
  *     -> worker_start -> state "not clean" is written -> serving
  *     -> SIGTERM or SIGINT: worker_stop writes everything -> threads end
@@ -27,6 +28,7 @@
 #include "worker/identity.h"
 #include "worker/worker.h"
 #include "worker/worker_conf.h"
+#include "worker/worker_pages.h"
 
 /* What a shard's disk serves at a time, for each of the directories: so that one that hangs takes
  * nothing from the others. */
@@ -53,6 +55,7 @@ struct daemon {
     struct loop *loop;
     struct net *net;
     struct worker *worker;
+    struct http_server *http; /* NULL: off */
     struct daemon_shard *shards;
     sem_t set_up; /* posted by each thread */
     uv_signal_t terminate, interrupt;
@@ -221,6 +224,15 @@ static void daemon_on_signal(uv_signal_t *handle, int number)
         daemon_stop(daemon);
 }
 
+static void daemon_on_http_closed(void *arg)
+{
+    struct daemon *daemon = arg;
+
+    uv_close((uv_handle_t *)&daemon->terminate, NULL);
+    uv_close((uv_handle_t *)&daemon->interrupt, NULL);
+    loop_uv_stop(daemon->loop);
+}
+
 static void daemon_on_stopped(struct worker *worker, int status)
 {
     struct daemon *daemon = worker->options.owner;
@@ -228,9 +240,10 @@ static void daemon_on_stopped(struct worker *worker, int status)
     if (status == OVERHAND_E_TIMEOUT)
         daemon_give_up(); /* shards still wait for their disks */
     daemon->status = status;
-    uv_close((uv_handle_t *)&daemon->terminate, NULL);
-    uv_close((uv_handle_t *)&daemon->interrupt, NULL);
-    loop_uv_stop(daemon->loop);
+    if (daemon->http != NULL)
+        http_server_close(daemon->http, daemon_on_http_closed, daemon);
+    else
+        daemon_on_http_closed(daemon);
 }
 
 static void daemon_on_serving(struct worker *worker, int status)
@@ -242,9 +255,12 @@ static void daemon_on_serving(struct worker *worker, int status)
     if (status != 0 || identity_write(&daemon->identity, false) != 0)
         daemon_give_up(); /* the log says why; the state is as the former process left it */
     snprintf(address.host, sizeof address.host, "%s", worker->wire.host);
-    printf("serving %s id=%s incarnation=%016" PRIx64 " shards=%u memory=%s\n",
+    printf("serving %s id=%s incarnation=%016" PRIx64 " shards=%u memory=%s",
            address_format(&address, text), worker->wire.id, worker->wire.incarnation,
            worker->wire.n_shards, units_format_size(worker->options.memory_bytes, memory));
+    if (daemon->http != NULL)
+        printf(" http=%u", http_server_port(daemon->http));
+    printf("\n");
     fflush(stdout);
     daemon->serving = true;
     if (daemon->stop_wanted)
@@ -322,6 +338,30 @@ static struct worker_options daemon_worker_options(struct daemon *daemon)
     return options;
 }
 
+/* Probes are answered from now on, with 503 until the loop turns. */
+static int daemon_open_http(struct daemon *daemon)
+{
+    const struct worker_conf *conf = daemon->conf;
+    struct http_options options = {.loop = daemon->loop,
+                                   .listen = {.port = conf->http_port},
+                                   .pages = worker_pages,
+                                   .n_pages = WORKER_PAGES,
+                                   .owner = daemon->worker};
+    int rc;
+
+    if (!conf->http_enabled)
+        return 0;
+    snprintf(options.listen.host, sizeof options.listen.host, "%s", conf->http_host);
+    rc = http_server_open(&options, &daemon->http);
+    if (rc != 0)
+        log_error("worker", "cannot listen for HTTP on %s:%u: %s%s", options.listen.host,
+                  options.listen.port, overhand_strerror(rc),
+                  rc == OVERHAND_E_EXISTS ? "; another process has this port, choose one with "
+                                            "http.port, or set http.enabled to off"
+                                          : "");
+    return rc;
+}
+
 /* Everything up to the point where the loop can run. The log says what failed. */
 static int daemon_set_up(struct daemon *daemon)
 {
@@ -345,6 +385,8 @@ static int daemon_set_up(struct daemon *daemon)
     options = daemon_worker_options(daemon);
     daemon->worker = worker_new(&options);
     rc = daemon_watch_signals(daemon);
+    if (rc == 0)
+        rc = daemon_open_http(daemon);
     if (rc == 0)
         rc = daemon_start_shards(daemon);
     if (rc != 0)

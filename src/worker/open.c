@@ -103,6 +103,7 @@ static void open_refuse(struct session *session, const struct frame *request, in
                         const char *why)
 {
     rpc_count_refused();
+    session->shard->stats.n_reads[err_index(code)]++;
     if (shard_may_log(session->shard))
         log_warn("worker/open", "%s: app %016llx: open refused: %s", rpc_peer(session->conn),
                  (unsigned long long)session->peer.app_uid, why);
@@ -258,6 +259,7 @@ void open_stream_end(struct open_stream *stream, int code, const char *text)
     if (stream->ended)
         return;
     stream->ended = true;
+    session->shard->stats.n_reads[err_index(code)]++;
     HASH_DEL(session->streams, stream);
     list_remove(&stream->hungry);
     if (session->conn != NULL) {

@@ -229,6 +229,7 @@ static int read_step_verify(const struct read_step *step, const struct read_piec
             log_error("worker/read", "%s/%s: block %" PRIu32 " is damaged (map %" PRIu32 ")",
                       file->directory->dir->path, file->disk_file.name, block,
                       step->partition->index[block].map_index);
+            step->partition->store->stats.n_damaged_blocks++;
             return OVERHAND_E_CHECKSUM;
         }
         bytes += step->partition->index[block].length;

@@ -27,6 +27,7 @@ struct push {
     Overhand__Wire__Push *header;
     uint8_t *body; /* store's; NULL while waiting */
     bool overdue;  /* it has waited long enough */
+    uint64_t started_ns;
     struct peer_push forward;
     struct iovec forwarded; /* the body */
 };
@@ -45,6 +46,7 @@ static void push_refuse(const struct session *session, const struct frame *reque
 {
     Overhand__Wire__Status reply = OVERHAND__WIRE__STATUS__INIT;
 
+    session->shard->stats.n_pushes[err_index(code)]++;
     if (code == OVERHAND_E_PROTOCOL || code == OVERHAND_E_INVALID || code == OVERHAND_E_CHECKSUM ||
         code == OVERHAND_E_TOO_BIG)
         rpc_count_refused();
@@ -103,6 +105,7 @@ static struct push *push_new(struct session *session, const struct rpc_frame *fr
     push->session = session;
     push->request = frame->prefix;
     push->header = header;
+    push->started_ns = loop_now_ns(session->shard->options.loop);
     return push;
 }
 
@@ -309,6 +312,9 @@ static void push_end(struct push *push, int rc, const char *text)
     Overhand__Wire__Status reply = OVERHAND__WIRE__STATUS__INIT;
 
     if (rc == 0) {
+        session->shard->stats.n_pushes[0]++;
+        histogram_add(&session->shard->stats.push,
+                      loop_now_ns(session->shard->options.loop) - push->started_ns);
         reply.credit = store_credit(session->shard->store, session->peer.app_uid);
         reply.replica_incarnation = push->forward.incarnation;
         rpc_reply(session->conn, &push->request, &reply.base);

@@ -8,6 +8,7 @@
 #include "worker/apps.h"
 #include "worker/move.h"
 #include "worker/peer.h"
+#include "worker/shard_stats.h"
 #include "worker/store.h"
 
 struct worker;
@@ -44,6 +45,7 @@ struct shard {
     bool store_closing;
     uint64_t log_window_ms; /* when the present window of log lines began */
     unsigned n_log_lines;   /* written or kept back in it */
+    struct shard_stats stats;
 };
 
 /* A connection on its way from the acceptor to a shard; freed by shard_adopt. */

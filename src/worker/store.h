@@ -204,7 +204,8 @@ struct store_stats {
     uint64_t overhead_bytes; /* of structs and indexes, not part of memory_used */
     uint64_t appended_bytes, written_bytes, read_disk_bytes, read_memory_bytes;
     uint64_t n_partitions, n_files, n_runs;
-    uint64_t n_bad_files; /* recovery left them alone, in whole or in part */
+    uint64_t n_bad_files;      /* recovery left them alone, in whole or in part */
+    uint64_t n_damaged_blocks; /* read from disk, and not what was written */
 };
 
 /* Visit the shuffles, cheaply: no partition is looked at. Until `visit` returns false. */
@@ -225,11 +226,15 @@ struct store_partition_name {
 struct store_partition_name *store_partition_names(struct store *store, size_t *n);
 /* The application's name, "" when it has none here; borrowed until the next turn. */
 const char *store_app_name(const struct store *store, uint64_t app_uid);
-/* One of the store's directories. */
+/* One of the store's directories; the states, from good to bad, are told in directory.h. */
+enum directory_state { DIRECTORY_OPEN, DIRECTORY_LOW, DIRECTORY_FULL, DIRECTORY_FAILED };
 struct store_directory_info {
     const char *path; /* borrowed */
     uint64_t total_bytes, free_bytes;
     int status; /* 0: in service, or short of space; else why not, and the sizes are 0 */
+    enum directory_state state;
+    bool hangs;
+    struct disk_dir_stats stats;
 };
 /* Look at directory i < options.n_dirs; one that is out of service is not touched. May block
  * shortly. */

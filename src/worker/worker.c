@@ -253,6 +253,7 @@ static void worker_on_sealed(struct scatter *scatter)
                   overhand_strerror(scatter->status));
     heartbeat_stop(&worker->heartbeat);
     control_close_all(worker);
+    worker->shards_closing = true;
     leases_fini(&worker->leases); /* nobody may change the shards' applications any more */
     scatter_start(&worker->scatter, worker, worker_close_on_shard, worker_on_shards_closed);
 }

@@ -56,6 +56,7 @@ struct worker {
     struct scatter scatter;     /* while stopping */
     struct loop_timer shutdown; /* options.shutdown_ms, from worker_stop on */
     int stop_status;
+    bool shards_closing; /* they cannot be asked any more */
     bool shards_closed;
 };
 

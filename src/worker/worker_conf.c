@@ -54,6 +54,11 @@ static char *worker_conf_derive_memory(const struct conf *conf)
     return mem_strdup(units_format_size(machine_memory_bytes() / 2 / MIB * MIB, text));
 }
 
+static char *worker_conf_derive_http_host(const struct conf *conf)
+{
+    return mem_strdup(conf_text(conf, "listen.host"));
+}
+
 static const struct conf_key worker_conf_keys[] = {
     {.name = "id",
      .type = CONF_NAME,
@@ -235,6 +240,27 @@ static const struct conf_key worker_conf_keys[] = {
      .initial = "off",
      .help = "At SIGTERM first bring all data to other workers, for three quarters of "
              "shutdown.timeout at the most: for volumes that do not outlive the worker."},
+    {.name = "http.enabled",
+     .type = CONF_CHOICE,
+     .offset = FIELD(http_enabled),
+     .choices = "off|on",
+     .initial = "on",
+     .help = "Serve /metrics, /healthz and /readyz over HTTP."},
+    {.name = "http.host",
+     .type = CONF_STRING,
+     .offset = FIELD(http_host),
+     .min = 1,
+     .max = LIMIT_HOST_BYTES,
+     .derive = worker_conf_derive_http_host,
+     .derived = "`listen.host`",
+     .help = "Address to accept HTTP connections at."},
+    {.name = "http.port",
+     .type = CONF_INTEGER,
+     .offset = FIELD(http_port),
+     .max = UINT16_MAX,
+     .initial = "9751",
+     .flag = "http-port",
+     .help = "Port to accept HTTP connections at; 0 takes any free one and says which."},
     {.name = "log.level",
      .type = CONF_CHOICE,
      .offset = FIELD(log_level),
@@ -248,6 +274,8 @@ static const char *worker_conf_check(const void *target)
 {
     const struct worker_conf *conf = target;
 
+    if (conf->http_enabled && conf->http_port != 0 && conf->http_port == conf->listen_port)
+        return "http.port must not be the same as listen.port";
     if (conf->memory_limit_bytes / conf->shards < SHARD_MEMORY_BYTES_MIN)
         return "memory.limit must be at least 8MiB for each of the shards";
     if (conf->lease_max_ms < conf->lease_default_ms)

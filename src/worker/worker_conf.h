@@ -32,7 +32,10 @@ struct worker_conf {
     uint64_t heartbeat_interval_ms;
     uint64_t shutdown_timeout_ms;
     unsigned shutdown_drain; /* 0: off, 1: on */
-    unsigned log_level;      /* enum overhand_log_level */
+    unsigned http_enabled;
+    char *http_host;
+    uint64_t http_port; /* 0: any free one */
+    unsigned log_level; /* enum overhand_log_level */
 };
 
 extern const struct conf_table worker_conf_table;

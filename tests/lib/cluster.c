@@ -19,6 +19,7 @@ static void cluster_start_master(struct cluster *cluster)
                                        "--ready_after=0s",
                                        "--heartbeat.interval=100ms",
                                        "--assign.blocks_per_worker=1",
+                                       "--http.enabled=off",
                                        NULL};
     char line[256];
     int rc;
@@ -97,6 +98,7 @@ void cluster_start_worker(struct cluster *cluster, unsigned index)
                           cluster->drain_at_end ? "--shutdown.drain=on" : "--shutdown.drain=off",
                           "--disk.reserve=0",
                           "--heartbeat.interval=100ms",
+                          "--http.enabled=off",
                           NULL};
     char line[512], where[ADDRESS_TEXT_BYTES];
     int rc;

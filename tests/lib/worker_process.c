@@ -86,6 +86,8 @@ void worker_process_spawn(struct worker_process *process, const char *port, cons
                           "disk.reserve=0",
                           "--set",
                           "masters=127.0.0.1:1",
+                          "--set",
+                          "http.port=0",
                           extra == NULL ? NULL : "--set",
                           extra,
                           NULL};
@@ -99,12 +101,12 @@ void worker_process_spawn(struct worker_process *process, const char *port, cons
 
 void worker_process_start(struct worker_process *process, const char *extra)
 {
-    char line[512], where[ADDRESS_TEXT_BYTES];
+    char where[ADDRESS_TEXT_BYTES];
     int rc;
 
     worker_process_spawn(process, "0", extra);
-    ASSERT(fgets(line, sizeof line, process->daemon.out) != NULL);
-    rc = sscanf(line, "serving %264s id=%*s incarnation=%31s shards=2 memory=32MiB", where,
+    ASSERT(fgets(process->line, sizeof process->line, process->daemon.out) != NULL);
+    rc = sscanf(process->line, "serving %264s id=%*s incarnation=%31s shards=2 memory=32MiB", where,
                 process->incarnation);
     ASSERT(rc == 2);
     rc = address_parse(where, 0, &process->address);

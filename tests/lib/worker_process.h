@@ -13,6 +13,7 @@ struct worker_process {
     struct daemon_process daemon;
     struct address address;
     char incarnation[32]; /* as it said it */
+    char line[512];       /* all it said when it began to serve */
     struct loop *loop;
     struct net *net;
 };

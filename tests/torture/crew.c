@@ -107,6 +107,7 @@ static bool crew_start_master(struct crew *crew, struct crew_daemon *daemon)
                           "--worker.lost_after=5s",
                           "--ready_after=1200ms",
                           "--assign.blocks_per_worker=200",
+                          "--http.enabled=off",
                           NULL};
 
     snprintf(host, sizeof host, "--listen.host=%.40s", daemon->listen.host);
@@ -131,6 +132,7 @@ static bool crew_start_worker(struct crew *crew, struct crew_daemon *daemon)
         mem_strdup("--heartbeat.interval=500ms"),
         mem_strdup("--shutdown.timeout=40s"),
         mem_strdup("--partition.max_bytes=4MiB"),
+        mem_strdup("--http.enabled=off"),
         NULL};
     char line[512];
     int n = 0;

@@ -7,7 +7,9 @@
 #include <cmocka.h>
 
 #include "core/mem.h"
+#include "master/master_metrics.h"
 #include "master/master_server.h"
+#include "metrics_text.h"
 #include "net/hello.h"
 #include "sim_net.h"
 
@@ -279,6 +281,61 @@ static void test_a_worker_whose_connection_breaks_is_lost_at_once(void **state)
     peer_close(&driver);
 }
 
+static void test_metrics_count_workers_by_state_and_what_was_asked(void **state)
+{
+    struct fixture *f = *state;
+    struct peer worker, other, driver;
+    char *text;
+    size_t len;
+
+    peer_open(f, &worker, OVERHAND__WIRE__ROLE__ROLE_WORKER);
+    assert_int_equal(peer_register_worker(&worker, "w1"), 0);
+    peer_open(f, &other, OVERHAND__WIRE__ROLE__ROLE_WORKER);
+    assert_int_equal(peer_register_worker(&other, "w2"), 0);
+    peer_open(f, &driver, OVERHAND__WIRE__ROLE__ROLE_DRIVER);
+    assert_int_equal(peer_register_shuffle(&driver), OVERHAND_E_NOT_READY);
+    sim_loop_advance_ms(&f->sim, READY_MS);
+    assert_int_equal(peer_register_shuffle(&driver), 0);
+    peer_close(&other);
+    sim_loop_advance_ms(&f->sim, 10);
+
+    master_metrics(f->server, &text, &len);
+    assert_true(metrics_text_value(text, "overhand_master_ready") == 1);
+    assert_true(metrics_text_value(text, "overhand_master_workers{state=\"alive\"}") == 1);
+    assert_true(metrics_text_value(text, "overhand_master_workers{state=\"lost\"}") == 1);
+    assert_true(metrics_text_value(text, "overhand_master_registrations_total") == 2);
+    assert_true(metrics_text_value(text, "overhand_master_assignments_total") == 1);
+    assert_true(metrics_text_value(
+                    text, "overhand_master_assignments_refused_total{reason=\"not_ready\"}") == 1);
+    assert_true(metrics_text_value(
+                    text, "overhand_master_worker_heartbeat_age_seconds{worker=\"w1\"}") >= 4);
+    metrics_text_check(text);
+    mem_free(text);
+    peer_close(&worker);
+    peer_close(&driver);
+}
+
+static void test_metrics_of_a_large_fleet_are_bounded(void **state)
+{
+    struct fixture *f = *state;
+    struct peer worker;
+    char id[24];
+    char *text;
+    size_t len;
+
+    peer_open(f, &worker, OVERHAND__WIRE__ROLE__ROLE_WORKER);
+    for (int i = 0; i < METRICS_WORKERS_MAX + 100; i++) {
+        snprintf(id, sizeof id, "worker-%d", i);
+        assert_int_equal(peer_register_worker(&worker, id), 0);
+    }
+    master_metrics(f->server, &text, &len);
+    assert_int_equal(metrics_text_count(text, "overhand_master_worker_heartbeat_age_seconds{"),
+                     METRICS_WORKERS_MAX);
+    assert_true(len <= 200 << 10);
+    mem_free(text);
+    peer_close(&worker);
+}
+
 static void test_each_role_may_call_what_the_table_says_and_nothing_else(void **state)
 {
     static const unsigned allowed[FRAME_TYPE_END] = {
@@ -416,6 +473,8 @@ int main(void)
         TEST(test_a_driver_gets_a_layout_of_the_registered_workers),
         TEST(test_a_driver_that_ends_is_no_longer_listed),
         TEST(test_a_worker_whose_connection_breaks_is_lost_at_once),
+        TEST(test_metrics_count_workers_by_state_and_what_was_asked),
+        TEST(test_metrics_of_a_large_fleet_are_bounded),
         TEST(test_each_role_may_call_what_the_table_says_and_nothing_else),
         TEST(test_a_newer_protocol_is_refused_with_both_ranges),
         TEST(test_required_features_that_are_unknown_are_refused),

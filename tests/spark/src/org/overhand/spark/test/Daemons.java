@@ -53,7 +53,7 @@ final class Daemons implements AutoCloseable {
         masters = "127.0.0.1:" + port;
         List<String> command = new ArrayList<>(Arrays.asList(program("overhand-master"), "--host=127.0.0.1",
                 "--port=" + port, "--log-level=warn", "--set=ready_after=0", "--set=heartbeat.interval=200ms",
-                "--set=worker.lost_after=2s"));
+                "--set=worker.lost_after=2s", "--set=http.enabled=off"));
         for (String setting : settings) {
             if (setting.startsWith("lease.default=")) {
                 command.add("--set=" + setting);
@@ -78,7 +78,8 @@ final class Daemons implements AutoCloseable {
     void startWorker(int i) throws IOException {
         List<String> command = new ArrayList<>(Arrays.asList(program("overhand-worker"), "--id=worker-" + i,
                 "--host=127.0.0.1", "--port=" + ports[i], "--masters=" + masters, "--dir=" + data + "/worker-" + i,
-                "--memory=256MiB", "--shards=1", "--log-level=warn", "--set=disk.reserve=0"));
+                "--memory=256MiB", "--shards=1", "--log-level=warn", "--set=disk.reserve=0",
+                "--set=http.enabled=off"));
         for (String setting : settings) {
             command.add("--set=" + setting);
         }

@@ -1,0 +1,13 @@
+/* What a master shows over HTTP. */
+#ifndef MASTER_MASTER_PAGES_H
+#define MASTER_MASTER_PAGES_H
+
+#include "http/http.h"
+
+enum { MASTER_PAGES = 3 };
+
+/* /healthz, /readyz, /metrics. The HTTP server's owner is the struct master_server; close the one
+ * before the other. */
+extern const struct http_page master_pages[MASTER_PAGES];
+
+#endif
