@@ -80,6 +80,10 @@ check_docker() {
     "$HADOLINT" docker/Dockerfile docker/Dockerfile.spark
 }
 
+check_monitoring() {
+    scripts/check_monitoring.py
+}
+
 # The Helm chart and the examples of deployments.
 check_chart() {
     SCRATCH=$1 BUILD=$build python3 tests/chart/test_chart.py
@@ -100,7 +104,7 @@ run() {
     fi
 }
 
-for name in format includes headers words configuration named_tests operations shell docker chart tidy; do
+for name in format includes headers words configuration named_tests operations shell docker monitoring chart tidy; do
     run "$name"
 done
 if [ "${#failed[@]}" -gt 0 ]; then

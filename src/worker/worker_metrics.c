@@ -3,6 +3,7 @@
 #include "worker/worker_metrics.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "core/mem.h"
 #include "http/metrics.h"
@@ -54,8 +55,23 @@ static void metrics_of_data(struct metrics *metrics, const struct census *census
      METRICS_REASON(OVERHAND_E_UNKNOWN_APP))
 #define METRICS_READ_REASONS                                                                       \
     (METRICS_REASON(OVERHAND_E_IO) | METRICS_REASON(OVERHAND_E_CHECKSUM) |                         \
-     METRICS_REASON(OVERHAND_E_UNKNOWN_APP) | METRICS_REASON(OVERHAND_E_EXPIRED) |                 \
-     METRICS_REASON(OVERHAND_E_CLOSED))
+     METRICS_REASON(OVERHAND_E_UNKNOWN_APP) | METRICS_REASON(OVERHAND_E_EXPIRED))
+
+static void metrics_of_reads(struct metrics *metrics, const struct shard_stats *work)
+{
+    uint64_t unserved[ERR_CODES];
+
+    memcpy(unserved, work->n_reads, sizeof unserved);
+    unserved[err_index(OVERHAND_E_CLOSED)] = 0;
+    metrics_counter(metrics, "overhand_worker_reads_total", work->n_reads[0],
+                    "Streams of blocks that reached their end.");
+    metrics_counter(metrics, "overhand_worker_reads_closed_total",
+                    work->n_reads[err_index(OVERHAND_E_CLOSED)],
+                    "Streams of blocks that the reader, or the end of its connection, ended.");
+    metrics_family(metrics, "overhand_worker_reads_unserved_total", "counter",
+                   "Streams of blocks that ended otherwise, by reason.");
+    metrics_add_reasons(metrics, unserved, METRICS_READ_REASONS);
+}
 
 static void metrics_of_requests(struct metrics *metrics, const struct worker *worker,
                                 const struct census *census)
@@ -69,11 +85,7 @@ static void metrics_of_requests(struct metrics *metrics, const struct worker *wo
     metrics_family(metrics, "overhand_worker_push_duration_seconds", "histogram",
                    "From a push's header to its answer, of those taken.");
     metrics_add_histogram(metrics, &work->push, NULL, NULL);
-    metrics_counter(metrics, "overhand_worker_reads_total", work->n_reads[0],
-                    "Streams of blocks that reached their end.");
-    metrics_family(metrics, "overhand_worker_reads_unserved_total", "counter",
-                   "Streams of blocks that ended otherwise, by reason (closed: the reader left).");
-    metrics_add_reasons(metrics, work->n_reads, METRICS_READ_REASONS);
+    metrics_of_reads(metrics, work);
     metrics_family(metrics, "overhand_worker_checksum_failures_total", "counter",
                    "Blocks that did not match their checksum, by where that was seen.");
     metrics_add(metrics, work->n_pushes[err_index(OVERHAND_E_CHECKSUM)], "seen", "push", NULL);
