@@ -8,8 +8,9 @@
 #include <string.h>
 
 #include "core/mem.h"
+#include "show/show.h"
 
-enum { CLI_MASTER_PORT = 9700, CLI_UID_DIGITS = 16 };
+enum { CLI_MASTER_PORT = 9700 };
 
 int cli_masters(const struct cli_args *args, struct address **masters, unsigned *n_masters)
 {
@@ -102,12 +103,7 @@ int cli_cluster_list(struct cli_cluster *cluster, Overhand__Wire__ListKind kind,
 
 int cli_parse_uid(const char *text, uint64_t *uid)
 {
-    static const char digits[] = "0123456789abcdefABCDEF";
-
-    if (strlen(text) != CLI_UID_DIGITS || text[strspn(text, digits)] != '\0')
-        return OVERHAND_E_INVALID;
-    *uid = strtoull(text, NULL, 16);
-    return 0;
+    return show_parse_uid(text, uid);
 }
 
 /* Look an application's id up in a list. Returns: how many have it; *app_uid is the last one's. */

@@ -6,6 +6,7 @@
 
 #include "cli/cli_cluster.h"
 #include "cli/cli_table.h"
+#include "show/show.h"
 
 static const Overhand__Wire__Worker cli_no_worker = OVERHAND__WIRE__WORKER__INIT;
 static const Overhand__Wire__Heartbeat cli_no_heartbeat = OVERHAND__WIRE__HEARTBEAT__INIT;
@@ -18,23 +19,6 @@ static const Overhand__Wire__Worker *cli_row_worker(const Overhand__Wire__Worker
 static const Overhand__Wire__Heartbeat *cli_row_last(const Overhand__Wire__WorkerRow *row)
 {
     return row->last != NULL ? row->last : &cli_no_heartbeat;
-}
-
-void cli_worker_sum(const Overhand__Wire__WorkerRow *row, struct cli_worker_sums *sums)
-{
-    const Overhand__Wire__Heartbeat *last = cli_row_last(row);
-
-    *sums = (struct cli_worker_sums){.n_disks = (unsigned)last->n_disks};
-    for (size_t i = 0; i < last->n_disks; i++) {
-        if (last->disks[i]->failed) {
-            sums->n_failed_disks++;
-            continue;
-        }
-        sums->disk_total_bytes += last->disks[i]->total_bytes;
-        sums->disk_free_bytes += last->disks[i]->free_bytes;
-    }
-    for (size_t i = 0; i < last->n_held; i++)
-        sums->held_bytes += last->held[i]->bytes;
 }
 
 /* ---- workers ---- */
@@ -51,9 +35,9 @@ static void cli_workers_print_table(const Overhand__Wire__ListReply *reply, FILE
         const Overhand__Wire__WorkerRow *row = reply->workers[i];
         const Overhand__Wire__Worker *worker = cli_row_worker(row);
         const Overhand__Wire__Heartbeat *last = cli_row_last(row);
-        struct cli_worker_sums sums;
+        struct show_worker_sums sums;
         char heard[UNITS_TEXT_BYTES];
-        cli_worker_sum(row, &sums);
+        show_sum_worker(row, &sums);
         cli_table_cell(&table, "%s", worker->id);
         cli_table_cell(&table, "%s", row->state);
         cli_table_cell(&table, "%s:%u", worker->host, worker->port);
@@ -73,45 +57,6 @@ static void cli_workers_print_table(const Overhand__Wire__ListReply *reply, FILE
     cli_table_fini(&table);
 }
 
-static json_t *cli_disks_json(const Overhand__Wire__Heartbeat *last)
-{
-    json_t *disks = json_array();
-
-    for (size_t i = 0; i < last->n_disks; i++) {
-        const Overhand__Wire__Disk *disk = last->disks[i];
-        json_array_append_new(disks, json_pack("{so so so sb}", "path", cli_json_text(disk->path),
-                                               "total_bytes", cli_json_number(disk->total_bytes),
-                                               "free_bytes", cli_json_number(disk->free_bytes),
-                                               "failed", disk->failed));
-    }
-    return disks;
-}
-
-static json_t *cli_worker_json(const Overhand__Wire__WorkerRow *row)
-{
-    const Overhand__Wire__Worker *worker = cli_row_worker(row);
-    const Overhand__Wire__Heartbeat *last = cli_row_last(row);
-    struct cli_worker_sums sums;
-
-    cli_worker_sum(row, &sums);
-    json_t *json = json_pack(
-        "{so so so so si so si so si so so so}", "id", cli_json_text(worker->id), "state",
-        cli_json_text(row->state), "incarnation", cli_json_uid(worker->incarnation), "host",
-        cli_json_text(worker->host), "port", (int)worker->port, "zone", cli_json_text(worker->zone),
-        "shards", (int)worker->n_shards, "software", cli_json_text(row->software), "heard_ms_ago",
-        (int)row->heard_ms_ago, "memory_used", cli_json_number(last->memory_used), "memory_bytes",
-        cli_json_number(last->memory_bytes), "held_bytes", cli_json_number(sums.held_bytes));
-    json_object_set_new(json, "pushed_bytes", cli_json_number(last->pushed_bytes));
-    json_object_set_new(json, "read_bytes", cli_json_number(last->read_bytes));
-    json_object_set_new(json, "connections", cli_json_number(last->n_connections));
-    json_object_set_new(json, "refused_frames", cli_json_number(last->refused_frames));
-    json_object_set_new(json, "move_total_bytes", cli_json_number(last->move_total_bytes));
-    json_object_set_new(json, "moved_bytes", cli_json_number(last->moved_bytes));
-    json_object_set_new(json, "move_text", cli_json_text(last->move_text));
-    json_object_set_new(json, "disks", cli_disks_json(last));
-    return json;
-}
-
 void cli_workers_print(const Overhand__Wire__ListReply *reply, bool json, FILE *out)
 {
     if (!json) {
@@ -120,7 +65,7 @@ void cli_workers_print(const Overhand__Wire__ListReply *reply, bool json, FILE *
     }
     json_t *rows = json_array();
     for (size_t i = 0; i < reply->n_workers; i++)
-        json_array_append_new(rows, cli_worker_json(reply->workers[i]));
+        json_array_append_new(rows, show_worker(reply->workers[i]));
     cli_json_print(rows, out);
 }
 
@@ -130,15 +75,8 @@ static json_t *cli_apps_json(const Overhand__Wire__ListReply *reply)
 {
     json_t *rows = json_array();
 
-    for (size_t i = 0; i < reply->n_apps; i++) {
-        const Overhand__Wire__AppRow *row = reply->apps[i];
-        json_array_append_new(
-            rows, json_pack("{so so so so so so}", "app", cli_json_text(row->app_id), "uid",
-                            cli_json_uid(row->app_uid), "shuffles",
-                            cli_json_number(row->n_shuffles), "workers",
-                            cli_json_number(row->n_workers), "bytes", cli_json_number(row->bytes),
-                            "memory_bytes", cli_json_number(row->memory_bytes)));
-    }
+    for (size_t i = 0; i < reply->n_apps; i++)
+        json_array_append_new(rows, show_app(reply->apps[i]));
     return rows;
 }
 
@@ -172,16 +110,8 @@ static json_t *cli_shuffles_json(const Overhand__Wire__ListReply *reply)
 {
     json_t *rows = json_array();
 
-    for (size_t i = 0; i < reply->n_shuffles; i++) {
-        const Overhand__Wire__ShuffleRow *row = reply->shuffles[i];
-        json_array_append_new(
-            rows,
-            json_pack("{so so so so so so so}", "app", cli_json_text(row->app_id), "uid",
-                      cli_json_uid(row->app_uid), "shuffle", cli_json_number(row->shuffle_id),
-                      "workers", cli_json_number(row->n_workers), "partitions",
-                      cli_json_number(row->n_partitions), "bytes", cli_json_number(row->bytes),
-                      "memory_bytes", cli_json_number(row->memory_bytes)));
-    }
+    for (size_t i = 0; i < reply->n_shuffles; i++)
+        json_array_append_new(rows, show_shuffle(reply->shuffles[i]));
     return rows;
 }
 

@@ -13,6 +13,7 @@
 #include "cli/cli_cluster.h"
 #include "cli/cli_table.h"
 #include "core/mem.h"
+#include "show/show.h"
 
 void cli_partitions_init(struct cli_partitions *list)
 {
@@ -31,26 +32,10 @@ void cli_partitions_fini(struct cli_partitions *list)
     json_decref(list->json);
 }
 
-static const char *cli_partition_where(const Overhand__Wire__PartitionRow *row)
-{
-    if (row->memory_bytes >= row->bytes)
-        return "memory";
-    return row->memory_bytes == 0 ? "disk" : "memory+disk";
-}
-
 void cli_partitions_add(struct cli_partitions *list, const char *worker_id, const char *app_id,
                         const Overhand__Wire__PartitionRow *row)
 {
-    json_t *json = json_pack(
-        "{so so so so so so so so so so ss so}", "worker", cli_json_text(worker_id), "shard",
-        cli_json_number(row->shard), "app", cli_json_text(app_id), "uid",
-        cli_json_uid(row->app_uid), "shuffle", cli_json_number(row->shuffle_id), "partition",
-        cli_json_number(row->partition), "bytes", cli_json_number(row->bytes), "memory_bytes",
-        cli_json_number(row->memory_bytes), "blocks", cli_json_number(row->n_blocks), "attempts",
-        cli_json_number(row->n_attempts), "where", cli_partition_where(row), "file",
-        cli_json_text(row->file));
-
-    json_array_append_new(list->json, json);
+    json_array_append_new(list->json, show_partition(worker_id, app_id, row));
     list->n_rows++;
     list->bytes += row->bytes;
     cli_table_cell(&list->table, "%s", worker_id);
@@ -64,7 +49,7 @@ void cli_partitions_add(struct cli_partitions *list, const char *worker_id, cons
     cli_table_size(&list->table, row->bytes);
     cli_table_cell(&list->table, "%u", row->n_blocks);
     cli_table_cell(&list->table, "%u", row->n_attempts);
-    cli_table_cell(&list->table, "%s", cli_partition_where(row));
+    cli_table_cell(&list->table, "%s", show_partition_place(row));
     cli_table_cell(&list->table, "%s", row->file[0] != '\0' ? row->file : "-");
 }
 

@@ -12,6 +12,7 @@
 #include "cli/cli_lists.h"
 #include "cli/cli_table.h"
 #include "core/mem.h"
+#include "show/show.h"
 
 enum { WATCH_MS = 1000 };
 
@@ -47,15 +48,15 @@ static int service_check_room(const Overhand__Wire__ListReply *reply,
                               const Overhand__Wire__WorkerRow *row)
 {
     char held[UNITS_TEXT_BYTES], room[UNITS_TEXT_BYTES];
-    struct cli_worker_sums mine, sums;
+    struct show_worker_sums mine, sums;
     uint64_t free_bytes = 0;
     unsigned n_others = 0;
 
-    cli_worker_sum(row, &mine);
+    show_sum_worker(row, &mine);
     for (size_t i = 0; i < reply->n_workers; i++) {
         if (reply->workers[i] == row || strcmp(reply->workers[i]->state, "alive") != 0)
             continue;
-        cli_worker_sum(reply->workers[i], &sums);
+        show_sum_worker(reply->workers[i], &sums);
         free_bytes += sums.disk_free_bytes;
         n_others++;
     }

@@ -11,6 +11,7 @@
 #include "cli/cli_lists.h"
 #include "cli/cli_table.h"
 #include "core/mem.h"
+#include "show/show.h"
 
 void cli_status_init(struct cli_status *status)
 {
@@ -41,7 +42,7 @@ void cli_status_problem(struct cli_status *status, const char *format, ...)
 static void cli_status_add_worker(struct cli_status *status, const Overhand__Wire__WorkerRow *row)
 {
     const char *id = row->worker != NULL ? row->worker->id : "?";
-    struct cli_worker_sums sums;
+    struct show_worker_sums sums;
     char heard[UNITS_TEXT_BYTES];
 
     if (strcmp(row->state, "lost") == 0) {
@@ -58,7 +59,7 @@ static void cli_status_add_worker(struct cli_status *status, const Overhand__Wir
         status->n_excluded++;
     else
         status->n_alive++;
-    cli_worker_sum(row, &sums);
+    show_sum_worker(row, &sums);
     status->n_disks += sums.n_disks;
     status->disk_total_bytes += sums.disk_total_bytes;
     status->disk_free_bytes += sums.disk_free_bytes;

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "core/mem.h"
+#include "show/show.h"
 
 void cli_table_init(struct cli_table *table, const char *const *titles, unsigned n_columns)
 {
@@ -101,27 +102,17 @@ void cli_table_print(const struct cli_table *table, FILE *out)
 
 json_t *cli_json_text(const char *text)
 {
-    json_t *json = json_string(text);
-
-    if (json != NULL)
-        return json;
-    char *ascii = mem_strdup(text);
-    for (char *c = ascii; *c != '\0'; c++)
-        if ((unsigned char)*c >= 0x80)
-            *c = '?';
-    json = json_string(ascii);
-    mem_free(ascii);
-    return json;
+    return show_text(text);
 }
 
 json_t *cli_json_uid(uint64_t uid)
 {
-    return json_sprintf("%016llx", (unsigned long long)uid);
+    return show_uid(uid);
 }
 
 json_t *cli_json_number(uint64_t number)
 {
-    return json_integer(number <= INT64_MAX ? (json_int_t)number : INT64_MAX);
+    return show_number(number);
 }
 
 void cli_json_print(json_t *json, FILE *out)

@@ -146,66 +146,69 @@ static enum MHD_Result request_on_step(void *arg, struct MHD_Connection *connect
         if (request->content == NULL)
             return MHD_YES;
     }
-    if (request->content == NULL && !request_post(request))
+    if (request->content == NULL) {
+        if (request_post(request))
+            return MHD_YES; /* the request is the loop's now */
         request->content = http_content_line(MHD_HTTP_SERVICE_UNAVAILABLE, "ending");
-    if (request->content == NULL)
-        return MHD_YES;
+    }
     return MHD_queue_response(connection, request->content->code, request->content->response);
 }
 
 /* ---- the thread ---- */
 
-static int http_bind(const struct addrinfo *info, int *result)
+/* Returns: a descriptor, or a code. */
+static int http_bind(const struct addrinfo *info)
 {
     int fd = socket(info->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    int on = 1, off = 0, rc = 0;
+    int on = 1, off = 0, rc;
 
     if (fd < 0)
         return err_from_errno(errno);
     if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0 ||
         (info->ai_family == AF_INET6 &&
          setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off) != 0) ||
-        bind(fd, info->ai_addr, info->ai_addrlen) != 0 || listen(fd, HTTP_CONNECTIONS_MAX) != 0)
+        bind(fd, info->ai_addr, info->ai_addrlen) != 0 || listen(fd, HTTP_CONNECTIONS_MAX) != 0) {
         rc = err_from_errno(errno);
-    if (rc != 0)
         close(fd);
-    *result = fd;
-    return rc;
+        return rc;
+    }
+    return fd;
 }
+
+_Static_assert(offsetof(struct sockaddr_in, sin_port) == offsetof(struct sockaddr_in6, sin6_port),
+               "the port stands in the same place in both families");
 
 static int http_bound_port(int fd, uint16_t *port)
 {
-    struct sockaddr_storage bound;
+    struct sockaddr_in6 bound = {0};
     socklen_t len = sizeof bound;
 
     if (getsockname(fd, (struct sockaddr *)&bound, &len) != 0)
         return err_from_errno(errno);
-    *port = bound.ss_family == AF_INET6 ? ntohs(((struct sockaddr_in6 *)&bound)->sin6_port)
-                                        : ntohs(((struct sockaddr_in *)&bound)->sin_port);
+    *port = ntohs(bound.sin6_port);
     return 0;
 }
 
-static int http_listen(const struct address *address, int *fd, uint16_t *port)
+/* Listen at the first of the name's addresses that lets us. Returns: a descriptor, or a code. */
+static int http_listen(const struct address *address, uint16_t *port)
 {
     struct addrinfo hints = {.ai_family = AF_UNSPEC,
                              .ai_socktype = SOCK_STREAM,
                              .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
     struct addrinfo *found;
     char service[8];
-    int rc = OVERHAND_E_CONNECT;
+    int fd = OVERHAND_E_CONNECT, rc;
 
     snprintf(service, sizeof service, "%u", address->port);
     if (getaddrinfo(address->host, service, &hints, &found) != 0)
         return OVERHAND_E_CONNECT;
-    for (const struct addrinfo *info = found; info != NULL && rc != 0; info = info->ai_next)
-        rc = http_bind(info, fd);
+    for (const struct addrinfo *info = found; info != NULL && fd < 0; info = info->ai_next)
+        fd = http_bind(info);
     freeaddrinfo(found);
-    if (rc != 0)
-        return rc;
-    rc = http_bound_port(*fd, port);
-    if (rc != 0)
-        close(*fd);
-    return rc;
+    rc = fd < 0 ? fd : http_bound_port(fd, port);
+    if (rc != 0 && fd >= 0)
+        close(fd);
+    return rc != 0 ? rc : fd;
 }
 
 static void http_on_message(void *arg, const char *format, va_list args)
@@ -220,10 +223,10 @@ static void http_on_message(void *arg, const char *format, va_list args)
 
 int http_daemon_start(struct http_server *server)
 {
-    int fd, rc = http_listen(&server->options.listen, &fd, &server->port);
+    int fd = http_listen(&server->options.listen, &server->port);
 
-    if (rc != 0)
-        return rc;
+    if (fd < 0)
+        return fd;
     server->daemon = MHD_start_daemon(
         MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL,
         request_on_step, server, MHD_OPTION_EXTERNAL_LOGGER, http_on_message, NULL,

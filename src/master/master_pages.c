@@ -1,11 +1,13 @@
-/* A master's pages: everything is known on its one loop, so each is finished at once.
+/* A master's pages: nearly everything is known on its one loop, and finished at once.
  *
  *   /healthz   200: the loop turns
  *   /readyz    200 when the master assigns; 503 until it has had the time to hear all workers
- *   /metrics   membership and requests */
+ *   /metrics   membership and requests
+ *   /api/v1/   master_api.c; what it asks of workers takes a moment */
 #include "master/master_pages.h"
 
 #include "http/metrics.h"
+#include "master/master_api.h"
 #include "master/master_metrics.h"
 #include "master/master_server.h"
 
@@ -38,7 +40,10 @@ static void page_metrics(struct http_answer *answer)
 }
 
 const struct http_page master_pages[MASTER_PAGES] = {
-    {"/healthz", page_health},
-    {"/readyz", page_ready},
-    {"/metrics", page_metrics},
+    {"/healthz", page_health},          {"/readyz", page_ready},
+    {"/metrics", page_metrics},         {"/api/v1/cluster", api_cluster},
+    {"/api/v1/history", api_history},   {"/api/v1/workers", api_workers},
+    {"/api/v1/workers/", api_worker},   {"/api/v1/apps", api_apps},
+    {"/api/v1/apps/", api_app},         {"/api/v1/shuffles", api_shuffles},
+    {"/api/v1/shuffles/", api_shuffle},
 };

@@ -22,6 +22,8 @@ struct master_server {
     unsigned n_sessions;
     struct loop_timer forget;
     struct master_stats stats;
+    struct history history;
+    struct loop_timer sample;
     master_server_close_cb closed; /* set: closing */
     void *closed_arg;
 };
@@ -84,6 +86,14 @@ static void master_server_on_forget(struct loop_timer *timer)
     loop_timer_start(&server->forget, FORGET_INTERVAL_MS);
 }
 
+static void master_server_on_sample(struct loop_timer *timer)
+{
+    struct master_server *server = container_of(timer, struct master_server, sample);
+
+    history_add(&server->history, &server->master, master_server_now_ms(server));
+    loop_timer_start(&server->sample, HISTORY_INTERVAL_MS);
+}
+
 int master_server_open(struct net *net, const struct address *listen,
                        const struct master_options *options, uint64_t seed,
                        struct master_server **result)
@@ -101,6 +111,9 @@ int master_server_open(struct net *net, const struct address *listen,
     master_init(&server->master, options, seed, master_server_now_ms(server));
     loop_timer_init(&server->forget, net->loop, master_server_on_forget);
     loop_timer_start(&server->forget, FORGET_INTERVAL_MS);
+    history_init(&server->history);
+    loop_timer_init(&server->sample, net->loop, master_server_on_sample);
+    loop_timer_start(&server->sample, HISTORY_INTERVAL_MS);
     *result = server;
     return 0;
 }
@@ -120,6 +133,16 @@ const struct master_stats *master_server_stats(const struct master_server *serve
     return &server->stats;
 }
 
+const struct history *master_server_history(const struct master_server *server)
+{
+    return &server->history;
+}
+
+struct net *master_server_net(const struct master_server *server)
+{
+    return server->net;
+}
+
 unsigned master_server_n_sessions(const struct master_server *server)
 {
     return server->n_sessions;
@@ -133,6 +156,7 @@ void master_server_close(struct master_server *server, master_server_close_cb cl
     server->closed = closed;
     server->closed_arg = arg;
     loop_timer_stop(&server->forget);
+    loop_timer_stop(&server->sample);
     net_listener_close(server->listener, master_server_on_listener_closed);
     list_for_each_safe(node, after, &server->sessions)
         rpc_close(container_of(node, struct session, node)->conn, OVERHAND_E_CLOSED);
@@ -154,6 +178,7 @@ static void master_server_finish_if_empty(struct master_server *server)
     if (closed == NULL || server->listener != NULL || !list_empty(&server->sessions))
         return;
     master_fini(&server->master);
+    history_fini(&server->history);
     mem_free(server);
     closed(arg);
 }

@@ -2,6 +2,7 @@
 #ifndef MASTER_MASTER_SERVER_H
 #define MASTER_MASTER_SERVER_H
 
+#include "master/history.h"
 #include "master/master.h"
 #include "net/net.h"
 
@@ -28,6 +29,10 @@ const struct master *master_server_master(const struct master_server *server);
 const struct master_stats *master_server_stats(const struct master_server *server);
 /* The time by which master_server_master counts. */
 uint64_t master_server_now_ms(const struct master_server *server);
+/* What its workers moved lately. Borrowed likewise. */
+const struct history *master_server_history(const struct master_server *server);
+/* The network it was opened with. */
+struct net *master_server_net(const struct master_server *server);
 /* Open connections. */
 unsigned master_server_n_sessions(const struct master_server *server);
 /* Close listener and connections, free, then call back. */

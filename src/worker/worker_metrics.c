@@ -240,6 +240,24 @@ static void metrics_of_apps(struct metrics *metrics, const struct worker *worker
 
 /* ---- the worker itself ---- */
 
+static void metrics_of_drain(struct metrics *metrics, const struct worker *worker,
+                             const struct census *census)
+{
+    Overhand__Wire__Heartbeat told = OVERHAND__WIRE__HEARTBEAT__INIT;
+
+    service_fill(&worker->service, &told);
+    metrics_gauge(metrics, "overhand_worker_excluded", told.excluded,
+                  "1 while no new shuffles are wanted.");
+    metrics_gauge(metrics, "overhand_worker_draining", told.draining || worker_stopping(worker),
+                  "1 while no new data is taken: it drains, or ends.");
+    metrics_gauge(metrics, "overhand_worker_drained", told.drained,
+                  "1 when others have all it holds.");
+    metrics_gauge(metrics, "overhand_worker_drain_bytes", census->move.total_bytes,
+                  "What has to be brought to other workers.");
+    metrics_gauge(metrics, "overhand_worker_drain_moved_bytes", census->move.moved_bytes,
+                  "Of it, what they have.");
+}
+
 static void metrics_of_state(struct metrics *metrics, const struct worker *worker)
 {
     char incarnation[24];
@@ -253,8 +271,6 @@ static void metrics_of_state(struct metrics *metrics, const struct worker *worke
                   "Threads that serve data.");
     metrics_gauge(metrics, "overhand_worker_serving", worker->listener != NULL,
                   "1 while connections are accepted.");
-    metrics_gauge(metrics, "overhand_worker_draining", worker_stopping(worker),
-                  "1 while no new data is taken because the worker ends.");
     metrics_gauge(metrics, "overhand_worker_masters", worker->options.n_masters,
                   "Masters that are configured.");
     metrics_gauge(metrics, "overhand_worker_masters_connected",
@@ -268,6 +284,7 @@ void worker_metrics(const struct worker *worker, const struct census *census, ch
 
     metrics_open(&metrics);
     metrics_of_state(&metrics, worker);
+    metrics_of_drain(&metrics, worker, census);
     metrics_of_memory(&metrics, &census->stats);
     metrics_of_data(&metrics, census);
     metrics_of_requests(&metrics, worker, census);

@@ -5,6 +5,7 @@
  *   /readyz    200 when the worker listens, does not stop and every shard takes new data; else 503
  *              with the reason
  *   /metrics   a census
+ *   /api/v1/   worker_api.c
  *
  * From the moment the shards are closed there is nobody to be asked: 503. */
 #include "worker/worker_pages.h"
@@ -12,6 +13,7 @@
 #include "core/mem.h"
 #include "http/metrics.h"
 #include "worker/worker.h"
+#include "worker/worker_api.h"
 #include "worker/worker_metrics.h"
 
 enum { PAGE_OK = 200, PAGE_UNAVAILABLE = 503 };
@@ -122,8 +124,31 @@ static void page_metrics(struct http_answer *answer)
     census_start(&page->census, http_answer_owner(answer), page_metrics_on_census);
 }
 
+/* ---- /api/v1/ ---- */
+
+static void page_api_worker(struct http_answer *answer)
+{
+    if (page_may_ask(answer))
+        api_worker(answer);
+}
+
+static void page_api_shuffles(struct http_answer *answer)
+{
+    if (page_may_ask(answer))
+        api_shuffles(answer);
+}
+
+static void page_api_shuffle(struct http_answer *answer)
+{
+    if (page_may_ask(answer))
+        api_shuffle(answer);
+}
+
 const struct http_page worker_pages[WORKER_PAGES] = {
     {"/healthz", page_health},
     {"/readyz", page_ready},
     {"/metrics", page_metrics},
+    {"/api/v1/worker", page_api_worker},
+    {"/api/v1/shuffles", page_api_shuffles},
+    {"/api/v1/shuffles/", page_api_shuffle},
 };

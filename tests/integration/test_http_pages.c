@@ -166,6 +166,13 @@ static void master_start(struct daemon_process *master, const char *ready_after,
     assert_int_equal(daemon_process_await(master, "serving ", line, sizeof line), 0);
     *port = http_port_of(line);
     mem_free(ready);
+    for (bool starting = true; starting;) { /* until its loop turns */
+        struct http_reply reply;
+
+        http_client_get(*port, "/healthz", &reply);
+        starting = strcmp(reply.body, "starting\n") == 0;
+        http_reply_fini(&reply);
+    }
 }
 
 static void test_a_master_is_ready_when_it_assigns_and_shows_its_workers(void **state)

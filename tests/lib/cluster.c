@@ -19,7 +19,7 @@ static void cluster_start_master(struct cluster *cluster)
                                        "--ready_after=0s",
                                        "--heartbeat.interval=100ms",
                                        "--assign.blocks_per_worker=1",
-                                       "--http.enabled=off",
+                                       "--http.port=0",
                                        NULL};
     char line[256];
     int rc;
@@ -27,8 +27,9 @@ static void cluster_start_master(struct cluster *cluster)
     daemon_process_start(&cluster->master, "overhand-master", args, NULL);
     rc = daemon_process_await(&cluster->master, "serving ", line, sizeof line);
     ASSERT(rc == 0);
-    rc = sscanf(line, "serving %63[^,],", cluster->masters);
-    ASSERT(rc == 1);
+    rc = sscanf(line, "serving %63[^,], ready in %*u ms, http=%hu", cluster->masters,
+                &cluster->http_port);
+    ASSERT(rc == 2);
 }
 
 void cluster_init(struct cluster *cluster, unsigned n_workers)
@@ -98,7 +99,7 @@ void cluster_start_worker(struct cluster *cluster, unsigned index)
                           cluster->drain_at_end ? "--shutdown.drain=on" : "--shutdown.drain=off",
                           "--disk.reserve=0",
                           "--heartbeat.interval=100ms",
-                          "--http.enabled=off",
+                          "--http.port=0",
                           NULL};
     char line[512], where[ADDRESS_TEXT_BYTES];
     int rc;
@@ -106,8 +107,9 @@ void cluster_start_worker(struct cluster *cluster, unsigned index)
     daemon_process_start(&worker->process, "overhand-worker", args, worker->log);
     rc = daemon_process_await(&worker->process, "serving ", line, sizeof line);
     ASSERT(rc == 0);
-    rc = sscanf(line, "serving %264s id=%*s incarnation=%31s", where, worker->incarnation);
-    ASSERT(rc == 2);
+    rc = sscanf(line, "serving %264s id=%*s incarnation=%31s shards=1 memory=%*s http=%hu", where,
+                worker->incarnation, &worker->http_port);
+    ASSERT(rc == 3);
     rc = address_parse(where, 0, &worker->address);
     ASSERT(rc == 0);
     mem_free(id);

@@ -19,6 +19,7 @@ struct cluster_worker {
     char id[8];       /* "w0" */
     char *data, *log; /* paths: its directory, which exists; where its log goes */
     struct address address;
+    uint16_t http_port;
     char incarnation[32]; /* as it said it */
     char *second_data;    /* owned: one more directory; NULL: none */
 };
@@ -27,6 +28,7 @@ struct cluster {
     char *dir;
     struct daemon_process master;
     char masters[64]; /* its address */
+    uint16_t http_port;
     struct cluster_worker workers[CLUSTER_WORKERS_MAX];
     unsigned n_workers;
     const char *memory_limit;       /* of each worker; NULL: 8MiB */

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "cli/cli_lists.h"
+#include "show/show.h"
 
 typedef void (*print_cb)(const Overhand__Wire__ListReply *reply, bool json, FILE *out);
 
@@ -77,16 +78,16 @@ static void fixture_init(struct fixture *f)
 
 static void test_a_worker_is_summed_over_its_disks_in_service(void **state)
 {
-    struct cli_worker_sums sums;
+    struct show_worker_sums sums;
     struct fixture f;
 
     fixture_init(&f);
-    cli_worker_sum(&f.rows[0], &sums);
+    show_sum_worker(&f.rows[0], &sums);
     assert_int_equal(sums.n_disks, 2);
     assert_int_equal(sums.n_failed_disks, 1);
     assert_true(sums.disk_free_bytes == 4ull << 30);
     assert_int_equal(sums.held_bytes, 3 << 20);
-    cli_worker_sum(&f.rows[1], &sums);
+    show_sum_worker(&f.rows[1], &sums);
     assert_int_equal(sums.n_disks, 0);
 }
 
