@@ -39,6 +39,6 @@ BUILD_PACKAGES=(
     openjdk-17-jdk-headless maven python3 python3-pip iproute2 util-linux ca-certificates
     busybox-static python3-seccomp groff-base zsh
 )
-TEST_PACKAGES=(prometheus python3-yaml) # promtool; docs/openapi.yaml
+TEST_PACKAGES=(prometheus python3-yaml chromium) # promtool; docs/openapi.yaml; the web page
 ALL_TESTS_PACKAGES=(buildah debootstrap)
 CHECK_PACKAGES=(clang-format clang-tidy shellcheck)

@@ -22,6 +22,11 @@
 
 /* ---- responses ---- */
 
+/* A page is one file and asks nobody but us. */
+static const char http_page_policy[] =
+    "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; connect-src 'self'; "
+    "img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
 struct http_content *http_content_new(unsigned code, const char *type, char *text, size_t len)
 {
     struct http_content *content = mem_zalloc(sizeof *content);
@@ -33,6 +38,8 @@ struct http_content *http_content_new(unsigned code, const char *type, char *tex
     MHD_add_response_header(content->response, MHD_HTTP_HEADER_CONTENT_TYPE, type);
     MHD_add_response_header(content->response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
     MHD_add_response_header(content->response, "X-Content-Type-Options", "nosniff");
+    if (strncmp(type, "text/html", sizeof "text/html" - 1) == 0)
+        MHD_add_response_header(content->response, "Content-Security-Policy", http_page_policy);
     if (code == MHD_HTTP_METHOD_NOT_ALLOWED)
         MHD_add_response_header(content->response, MHD_HTTP_HEADER_ALLOW, "GET, HEAD");
     return content;

@@ -3,6 +3,7 @@
  *   /healthz   200: the loop turns
  *   /readyz    200 when the master assigns; 503 until it has had the time to hear all workers
  *   /metrics   membership and requests
+ *   /          the web page, which asks the next
  *   /api/v1/   master_api.c; what it asks of workers takes a moment */
 #include "master/master_pages.h"
 
@@ -10,6 +11,7 @@
 #include "master/master_api.h"
 #include "master/master_metrics.h"
 #include "master/master_server.h"
+#include "master/web_page.h"
 
 enum { PAGE_OK = 200, PAGE_UNAVAILABLE = 503 };
 
@@ -41,9 +43,9 @@ static void page_metrics(struct http_answer *answer)
 
 const struct http_page master_pages[MASTER_PAGES] = {
     {"/healthz", page_health},          {"/readyz", page_ready},
-    {"/metrics", page_metrics},         {"/api/v1/cluster", api_cluster},
-    {"/api/v1/history", api_history},   {"/api/v1/workers", api_workers},
-    {"/api/v1/workers/", api_worker},   {"/api/v1/apps", api_apps},
-    {"/api/v1/apps/", api_app},         {"/api/v1/shuffles", api_shuffles},
-    {"/api/v1/shuffles/", api_shuffle},
+    {"/metrics", page_metrics},         {"/", web_page},
+    {"/api/v1/cluster", api_cluster},   {"/api/v1/history", api_history},
+    {"/api/v1/workers", api_workers},   {"/api/v1/workers/", api_worker},
+    {"/api/v1/apps", api_apps},         {"/api/v1/apps/", api_app},
+    {"/api/v1/shuffles", api_shuffles}, {"/api/v1/shuffles/", api_shuffle},
 };

@@ -4,9 +4,9 @@
 
 #include "http/http.h"
 
-enum { MASTER_PAGES = 11 };
+enum { MASTER_PAGES = 12 };
 
-/* /healthz, /readyz, /metrics, and /api/v1/... The HTTP server's owner is the struct master_server; close the one
+/* /healthz, /readyz, /metrics, /api/v1/..., and / for people. The HTTP server's owner is the struct master_server; close the one
  * before the other. */
 extern const struct http_page master_pages[MASTER_PAGES];
 
