@@ -8,16 +8,18 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdatomic.h>
-#include <stdbool.h>
-#include <stddef.h>
 #include <stdio.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { LOG_LINE_BYTES = 2000 };
+#include "core/log_json.h"
+
+enum { LOG_LINE_BYTES = 2000, LOG_TIME_BYTES = 32 };
 
 static overhand_log_cb log_sink; /* set before threads start */
 static void *log_sink_arg;
+static enum log_format log_format;
 static atomic_int log_level = OVERHAND_LOG_INFO;
 
 static const char *const log_level_names[] = {"ERROR", "WARN", "INFO", "DEBUG"};
@@ -30,6 +32,11 @@ void log_set_sink(overhand_log_cb sink, void *arg)
     log_sink_arg = arg;
 }
 
+void log_set_format(enum log_format format)
+{
+    log_format = format;
+}
+
 void log_set_level(enum overhand_log_level level)
 {
     atomic_store_explicit(&log_level, (int)level, memory_order_relaxed);
@@ -40,37 +47,16 @@ int log_enabled(enum overhand_log_level level)
     return (int)level <= atomic_load_explicit(&log_level, memory_order_relaxed);
 }
 
-/* Append to line[0 .. size), which stays terminated. Returns the new length. */
-static size_t log_append(char *line, size_t size, size_t len, const char *format, va_list args)
-{
-    int n = vsnprintf(line + len, size - len, format, args);
-
-    if (n < 0)
-        return len;
-    return (size_t)n < size - len ? len + (size_t)n : size - 1;
-}
-
-static size_t log_appendf(char *line, size_t size, size_t len, const char *format, ...)
-{
-    va_list args;
-
-    va_start(args, format);
-    len = log_append(line, size, len, format, args);
-    va_end(args);
-    return len;
-}
-
-/* "2026-08-01T12:00:00.123Z INFO " */
-static size_t log_append_prefix(char *line, size_t size, enum overhand_log_level level)
+/* "2026-08-01T12:00:00.123Z" */
+static void log_time(char time[LOG_TIME_BYTES])
 {
     struct timespec now;
     struct tm utc;
 
     clock_gettime(CLOCK_REALTIME, &now);
     gmtime_r(&now.tv_sec, &utc);
-    size_t len = strftime(line, size, "%Y-%m-%dT%H:%M:%S", &utc);
-    return log_appendf(line, size, len, ".%03ldZ %s ", now.tv_nsec / 1000000,
-                       log_level_names[level]);
+    size_t len = strftime(time, LOG_TIME_BYTES, "%Y-%m-%dT%H:%M:%S", &utc);
+    snprintf(time + len, LOG_TIME_BYTES - len, ".%03ldZ", now.tv_nsec / 1000000);
 }
 
 static void log_print(const char *line, size_t len)
@@ -86,27 +72,42 @@ static void log_print(const char *line, size_t len)
     }
 }
 
+/* `text` is "component: message". */
+static void log_write_stderr(enum overhand_log_level level, const char *component, const char *text,
+                             const char *message)
+{
+    char line[LOG_JSON_BYTES + 1], time[LOG_TIME_BYTES];
+    size_t len;
+    int n;
+
+    log_time(time);
+    if (log_format == LOG_FORMAT_JSON) {
+        len = log_json_line(line, time, log_level_names[level], component, message);
+    } else {
+        n = snprintf(line, sizeof line, "%s %s %s", time, log_level_names[level], text);
+        len = n < LOG_LINE_BYTES ? (size_t)n : LOG_LINE_BYTES - 1;
+    }
+    line[len] = '\n';
+    log_print(line, len + 1);
+}
+
 void log_write(enum overhand_log_level level, const char *component, const char *format, ...)
 {
-    char line[LOG_LINE_BYTES + 1];
-    size_t len = 0;
+    char text[LOG_LINE_BYTES];
+    size_t prefix_len = strlen(component) + 2;
     va_list args;
 
     if (!log_enabled(level))
         return;
-    if (log_sink == NULL)
-        len = log_append_prefix(line, LOG_LINE_BYTES, level);
-    len = log_appendf(line, LOG_LINE_BYTES, len, "%s: ", component);
+    snprintf(text, sizeof text, "%s: ", component);
     va_start(args, format);
-    len = log_append(line, LOG_LINE_BYTES, len, format, args);
+    vsnprintf(text + prefix_len, sizeof text - prefix_len, format, args);
     va_end(args);
-    for (size_t i = 0; i < len; i++)
-        if ((unsigned char)line[i] < ' ' || line[i] == 0x7f)
-            line[i] = ' ';
-    if (log_sink != NULL) {
-        log_sink(log_sink_arg, level, line);
-        return;
-    }
-    line[len] = '\n';
-    log_print(line, len + 1);
+    for (char *c = text; *c != '\0'; c++)
+        if ((unsigned char)*c < ' ' || *c == 0x7f)
+            *c = ' ';
+    if (log_sink == NULL)
+        log_write_stderr(level, component, text, text + prefix_len);
+    else
+        log_sink(log_sink_arg, level, text);
 }

@@ -1,6 +1,9 @@
-/* One line per event, to stderr (text) by default. Thread-safe. Format: time level component:
- * message. A component is a static string such as "worker/push". A sink gets the line without time
- * and level. */
+/* One line per event, to stderr by default, as text or as JSON. Thread-safe. Text is: time level
+ * component: message. A component is a static string such as "worker/push". A sink gets the line as
+ * text without time and level.
+ *
+ * Messages name what they are about so that it can be found: "app %016llx", "shuffle %u", "partition
+ * %u"; in JSON these are fields of their own. */
 #ifndef CORE_LOG_H
 #define CORE_LOG_H
 
@@ -8,6 +11,9 @@
 
 /* Send lines to `sink` instead of stderr. Call before threads start. NULL: stderr again. */
 void log_set_sink(overhand_log_cb sink, void *arg);
+enum log_format { LOG_FORMAT_TEXT, LOG_FORMAT_JSON };
+/* How lines on stderr look. Call before threads start. */
+void log_set_format(enum log_format format);
 /* Lines above this level are dropped. Any thread. */
 void log_set_level(enum overhand_log_level level);
 /* True when a line of this level would be written. */

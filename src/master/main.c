@@ -13,6 +13,7 @@
 #include "master/master_conf.h"
 #include "master/master_pages.h"
 #include "master/master_server.h"
+#include "net/log_signals.h"
 #include "net/loop_uv.h"
 #include "net/net_uv.h"
 
@@ -21,6 +22,7 @@ struct daemon {
     struct master_server *server;
     struct http_server *http; /* NULL: off */
     uv_signal_t terminate, interrupt;
+    struct log_signals log_signals;
 };
 
 static void daemon_on_server_closed(void *arg)
@@ -44,13 +46,14 @@ static void daemon_on_signal(uv_signal_t *handle, int number)
     log_info("master", "stopping: %s", number == SIGTERM ? "SIGTERM" : "SIGINT");
     uv_close((uv_handle_t *)&daemon->terminate, NULL);
     uv_close((uv_handle_t *)&daemon->interrupt, NULL);
+    log_signals_stop(&daemon->log_signals);
     if (daemon->http != NULL)
         http_server_close(daemon->http, daemon_on_http_closed, daemon);
     else
         daemon_on_http_closed(daemon);
 }
 
-static int daemon_watch_signals(struct daemon *daemon)
+static int daemon_watch_signals(struct daemon *daemon, const struct master_conf *conf)
 {
     struct uv_loop_s *uv = loop_uv_handle(daemon->loop);
     uv_signal_t *handles[] = {&daemon->terminate, &daemon->interrupt};
@@ -66,7 +69,7 @@ static int daemon_watch_signals(struct daemon *daemon)
         if (rc != 0)
             return err_from_errno(-rc);
     }
-    return 0;
+    return log_signals_start(&daemon->log_signals, daemon->loop, conf->log_level);
 }
 
 static struct master_options options_of(const struct master_conf *conf)
@@ -138,7 +141,7 @@ static int daemon_run(const struct master_conf *conf)
                   rc == OVERHAND_E_EXISTS
                       ? "; another process has this port, choose one with listen.port"
                       : "");
-    } else if ((rc = daemon_watch_signals(&daemon)) != 0) {
+    } else if ((rc = daemon_watch_signals(&daemon, conf)) != 0) {
         log_error("master", "cannot watch signals: %s", overhand_strerror(rc));
     } else if ((rc = daemon_open_http(&daemon, conf)) == 0) {
         listen.port = master_server_port(daemon.server);
@@ -162,6 +165,7 @@ int main(int argc, char **argv)
     if (rc != CONF_RUN)
         return 2;
     log_set_level(conf.log_level);
+    log_set_format(conf.log_format);
     rc = daemon_run(&conf);
     conf_target_fini(&master_conf_table, &conf);
     return rc;

@@ -108,7 +108,13 @@ static const struct conf_key master_conf_keys[] = {
      .choices = "error|warn|info|debug",
      .initial = "info",
      .flag = "log-level",
-     .help = "Lines above this level are not written."},
+     .help = "Lines above this level are not written. SIGUSR1 makes it debug, SIGUSR2 this again."},
+    {.name = "log.format",
+     .type = CONF_CHOICE,
+     .offset = FIELD(log_format),
+     .choices = "text|json",
+     .initial = "text",
+     .help = "How lines look. In JSON application, shuffle and partition are fields of their own."},
 };
 
 static const char *master_conf_check(const void *target)

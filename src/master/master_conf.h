@@ -16,8 +16,9 @@ struct master_conf {
     uint64_t lease_default_ms;
     unsigned http_enabled;
     char *http_host;
-    uint64_t http_port; /* 0: any free one */
-    unsigned log_level; /* enum overhand_log_level */
+    uint64_t http_port;  /* 0: any free one */
+    unsigned log_level;  /* enum overhand_log_level */
+    unsigned log_format; /* enum log_format */
 };
 
 extern const struct conf_table master_conf_table;

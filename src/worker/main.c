@@ -23,6 +23,7 @@
 #include "core/units.h"
 #include "disk/disk_threads.h"
 #include "disk/disk_uring.h"
+#include "net/log_signals.h"
 #include "net/loop_uv.h"
 #include "net/net_uv.h"
 #include "worker/identity.h"
@@ -59,6 +60,7 @@ struct daemon {
     struct daemon_shard *shards;
     sem_t set_up; /* posted by each thread */
     uv_signal_t terminate, interrupt;
+    struct log_signals log_signals;
     bool serving, stop_wanted, stopping;
     int status; /* of stopping */
 };
@@ -230,6 +232,7 @@ static void daemon_on_http_closed(void *arg)
 
     uv_close((uv_handle_t *)&daemon->terminate, NULL);
     uv_close((uv_handle_t *)&daemon->interrupt, NULL);
+    log_signals_stop(&daemon->log_signals);
     loop_uv_stop(daemon->loop);
 }
 
@@ -297,7 +300,7 @@ static int daemon_watch_signals(struct daemon *daemon)
             return err_from_errno(-rc);
         }
     }
-    return 0;
+    return log_signals_start(&daemon->log_signals, daemon->loop, daemon->conf->log_level);
 }
 
 /* What a former process was told; a number of a later version means nothing. */
@@ -431,6 +434,7 @@ int main(int argc, char **argv)
     if (rc != CONF_RUN)
         return 2;
     log_set_level(conf.log_level);
+    log_set_format(conf.log_format);
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN);
     rc = daemon_run(&conf);

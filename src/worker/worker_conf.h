@@ -34,8 +34,9 @@ struct worker_conf {
     unsigned shutdown_drain; /* 0: off, 1: on */
     unsigned http_enabled;
     char *http_host;
-    uint64_t http_port; /* 0: any free one */
-    unsigned log_level; /* enum overhand_log_level */
+    uint64_t http_port;  /* 0: any free one */
+    unsigned log_level;  /* enum overhand_log_level */
+    unsigned log_format; /* enum log_format */
 };
 
 extern const struct conf_table worker_conf_table;

@@ -53,6 +53,19 @@ static void assert_cannot_start(struct worker_process *f, const char *port, cons
     mem_free(text);
 }
 
+/* Wait until the log has these words. */
+static void await_log(struct worker_process *f, const char *words)
+{
+    bool found = false;
+
+    while (!found) {
+        char *text = daemon_process_log(f->log);
+
+        found = strstr(text, words) != NULL;
+        mem_free(text);
+    }
+}
+
 /* ---- a client ---- */
 
 static size_t make_blocks(uint8_t *blocks, uint32_t partition)
@@ -356,6 +369,25 @@ static void test_a_second_signal_ends_it_at_once_and_not_clean(void **state)
     assert_string_not_equal(f->incarnation, former);
 }
 
+static void test_the_log_is_json_and_its_level_changes_at_run_time(void **state)
+{
+    struct worker_process *f = *state;
+    struct worker_peer peer;
+    char *text;
+
+    worker_process_start(f, "log.format=json");
+    assert_int_equal(kill(f->daemon.pid, SIGUSR1), 0);
+    await_log(f, "\"component\":\"log\",\"message\":\"SIGUSR1: level is debug until SIGUSR2\"}");
+    assert_int_equal(kill(f->daemon.pid, SIGUSR2), 0);
+    await_log(f, "SIGUSR2: level is as configured");
+    worker_process_connect(f, &peer, APP, 1);
+    worker_peer_close(&peer);
+    assert_int_equal(worker_process_end(f, SIGTERM), 0);
+    text = daemon_process_log(f->log);
+    assert_non_null(strstr(text, "(app-of-a-test): leased\",\"app\":\"feed00000000cafe\"}"));
+    mem_free(text);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -371,6 +403,7 @@ int main(void)
         TEST(test_a_flipped_bit_is_refused_and_named),
         TEST(test_a_reader_that_stands_still_does_not_hold_up_the_end),
         TEST(test_a_second_signal_ends_it_at_once_and_not_clean),
+        TEST(test_the_log_is_json_and_its_level_changes_at_run_time),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

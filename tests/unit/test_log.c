@@ -30,6 +30,7 @@ static void seen_take(void *arg, enum overhand_log_level level, const char *line
 static int fixture_reset(void **state)
 {
     log_set_sink(NULL, NULL);
+    log_set_format(LOG_FORMAT_TEXT);
     log_set_level(OVERHAND_LOG_INFO);
     return 0;
 }
@@ -110,6 +111,23 @@ static void test_without_a_sink_stderr_gets_time_level_and_one_newline(void **st
     assert_ptr_equal(strchr(line, '\n'), line + 1999);
 }
 
+static void test_in_json_a_line_is_one_object(void **state)
+{
+    char line[8192], long_text[5000];
+
+    log_set_format(LOG_FORMAT_JSON);
+    log_to_pipe("app 00000000000000ab: \"peer\"\n gone", line, sizeof line);
+    assert_memory_equal(line, "{\"time\":\"2", 10);
+    assert_string_equal(strstr(line, "\",\"level\""),
+                        "\",\"level\":\"WARN\",\"component\":\"net\",\"message\":\"app "
+                        "00000000000000ab: \\\"peer\\\"  gone\",\"app\":\"00000000000000ab\"}\n");
+
+    memset(long_text, '"', sizeof long_text); /* every byte is escaped */
+    long_text[sizeof long_text - 1] = '\0';
+    log_to_pipe(long_text, line, sizeof line);
+    assert_string_equal(strstr(line, "\"}"), "\"}\n");
+}
+
 static void test_a_closed_stderr_is_survived(void **state)
 {
     int saved = dup(STDERR_FILENO);
@@ -128,6 +146,7 @@ int main(void)
         cmocka_unit_test_setup(test_a_long_line_is_cut_and_stays_one_line, fixture_reset),
         cmocka_unit_test_setup(test_without_a_sink_stderr_gets_time_level_and_one_newline,
                                fixture_reset),
+        cmocka_unit_test_setup(test_in_json_a_line_is_one_object, fixture_reset),
         cmocka_unit_test_setup(test_a_closed_stderr_is_survived, fixture_reset),
     };
 
