@@ -16,7 +16,7 @@ enum {
 
 /* The command line behind the subcommand's name. Texts are borrowed from argv. */
 struct cli_args {
-    bool help, json, watch, no_move;
+    bool help, json, watch, no_move, once;
     const char *masters; /* NULL: not given */
     const char *app;
     const char *worker;
@@ -76,6 +76,8 @@ void cli_print_man(FILE *out);
 /* The subcommands, in the order of --help. */
 extern const struct cli_command cli_command_local;
 extern const struct cli_command cli_command_status;
+extern const struct cli_command cli_command_top;
+extern const struct cli_command cli_command_explain;
 extern const struct cli_command cli_command_workers;
 extern const struct cli_command cli_command_apps;
 extern const struct cli_command cli_command_shuffles;

@@ -40,6 +40,7 @@ static const struct cli_option cli_options[] = {
     {"no-move", CLI_SWITCH, FIELD(no_move), 0, 0, "", "leave where it is what the worker has"},
     {"as", CLI_TEXT, FIELD(as), 0, 0, "DAEMON",
      "master or worker: whose configuration it is; default: the one that its keys are of"},
+    {"once", CLI_SWITCH, FIELD(once), 0, 0, "", "print once, for scripts"},
     {"json", CLI_SWITCH, FIELD(json), 0, 0, "", "print JSON"},
     {"help", CLI_SWITCH, FIELD(help), 0, 0, "", "print this text"},
 };
