@@ -218,7 +218,7 @@ const struct cli_command cli_command_undrain = {
     .operands_min = 1,
     .operands_max = 1,
     .help = "What it moved is with two workers then; nobody minds.\n\n"
-            "Example:\n"
+            "Examples:\n"
             "  overhand undrain worker-3\n",
     .run = open_run,
 };
@@ -231,7 +231,7 @@ const struct cli_command cli_command_exclude = {
     .operands_min = 1,
     .operands_max = 1,
     .help = "Nothing is moved. It remembers this over restarts; `overhand include` ends it.\n\n"
-            "Example:\n"
+            "Examples:\n"
             "  overhand exclude worker-3\n",
     .run = exclude_run,
 };
@@ -243,7 +243,7 @@ const struct cli_command cli_command_include = {
     .operand = "WORKER",
     .operands_min = 1,
     .operands_max = 1,
-    .help = "Example:\n"
+    .help = "Examples:\n"
             "  overhand include worker-3\n",
     .run = open_run,
 };

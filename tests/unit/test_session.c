@@ -157,12 +157,13 @@ static void test_only_what_the_tables_grant_may_be_called(void **state)
         for (uint32_t shard = 0; shard < 2; shard++)
             for (unsigned type = FRAME_HELLO; type < FRAME_TYPE_END; type++) {
                 bool app = roles[r] != ROLE_ADMIN;
-                bool granted = shard == 1
-                                   ? type == FRAME_PUSH || type == FRAME_OPEN
-                                   : (roles[r] == ROLE_DRIVER &&
-                                      (type == FRAME_LEASE || type == FRAME_UNREGISTER)) ||
-                                         (!app && (type == FRAME_LIST || type == FRAME_INSPECT ||
-                                                   type == FRAME_SET_SERVICE));
+                bool granted =
+                    shard == 1
+                        ? type == FRAME_PUSH || type == FRAME_OPEN
+                        : (roles[r] == ROLE_DRIVER &&
+                           (type == FRAME_LEASE || type == FRAME_UNREGISTER)) ||
+                              (!app && (type == FRAME_LIST || type == FRAME_INSPECT ||
+                                        type == FRAME_SET_SERVICE || type == FRAME_UNREGISTER));
                 uint64_t refused = rpc_refused_frames();
                 struct worker_peer peer;
                 int rc;
