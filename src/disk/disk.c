@@ -60,6 +60,11 @@ int disk_peek(struct disk *disk, struct disk_dir *dir, const char *name, void *b
     return disk->ops->peek(disk, dir, name, buffer, len, offset, file_bytes);
 }
 
+void disk_for_each(struct disk *disk, size_t n, void (*one)(void *arg, size_t i), void *arg)
+{
+    disk->ops->for_each(disk, n, one, arg);
+}
+
 /* The operation of this directory that waits for longest; NULL: none does. */
 static struct disk_op *disk_next_waiting(const struct disk *disk, const struct disk_dir *dir)
 {

@@ -84,6 +84,7 @@ struct disk_ops {
                  uint64_t *free_bytes);
     int (*peek)(struct disk *disk, struct disk_dir *dir, const char *name, void *buffer, size_t len,
                 uint64_t offset, uint64_t *file_bytes);
+    void (*for_each)(struct disk *disk, size_t n, void (*one)(void *arg, size_t i), void *arg);
     void (*free)(struct disk *disk);
 };
 
@@ -120,6 +121,11 @@ MUST_CHECK int disk_space(struct disk *disk, struct disk_dir *dir, uint64_t *tot
  * start-up only. Returns: 0, OVERHAND_E_NOT_FOUND, OVERHAND_E_IO (or the file is shorter). */
 MUST_CHECK int disk_peek(struct disk *disk, struct disk_dir *dir, const char *name, void *buffer,
                          size_t len, uint64_t offset, uint64_t *file_bytes);
+
+/* Call one(arg, i) for each i < n, in any order and on several threads at once where disk_peek blocks,
+ * and return when all have returned: so looks at many files wait for the disk together. Blocks:
+ * start-up only. */
+void disk_for_each(struct disk *disk, size_t n, void (*one)(void *arg, size_t i), void *arg);
 
 /* Each of these starts one operation and returns; `done` runs exactly once, on the loop, later.
  * Several writes and reads of one file may be under way; their order is not promised. */

@@ -12,12 +12,16 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "core/log.h"
+
+enum { FOR_EACH_THREADS = 7 }; /* besides the caller */
 
 int disk_posix_status(int errnum)
 {
@@ -214,4 +218,37 @@ int disk_posix_peek(struct disk *disk, struct disk_dir *dir, const char *name, v
     }
     close(fd);
     return rc;
+}
+
+/* ---- many looks at once ---- */
+
+struct for_each {
+    size_t n;
+    atomic_size_t next;
+    void (*one)(void *arg, size_t i);
+    void *arg;
+};
+
+static void *for_each_run(void *arg)
+{
+    struct for_each *each = arg;
+    size_t i;
+
+    while ((i = atomic_fetch_add(&each->next, 1)) < each->n)
+        each->one(each->arg, i);
+    return NULL;
+}
+
+void disk_posix_for_each(struct disk *disk, size_t n, void (*one)(void *arg, size_t i), void *arg)
+{
+    struct for_each each = {.n = n, .one = one, .arg = arg};
+    pthread_t threads[FOR_EACH_THREADS];
+    unsigned n_threads = 0;
+
+    while (n_threads < FOR_EACH_THREADS && n_threads + 1 < n &&
+           pthread_create(&threads[n_threads], NULL, for_each_run, &each) == 0)
+        n_threads++; /* without any it only takes longer */
+    for_each_run(&each);
+    for (unsigned i = 0; i < n_threads; i++)
+        pthread_join(threads[i], NULL);
 }

@@ -19,6 +19,7 @@ int disk_posix_space(struct disk *disk, struct disk_dir *dir, uint64_t *total_by
                      uint64_t *free_bytes);
 int disk_posix_peek(struct disk *disk, struct disk_dir *dir, const char *name, void *buffer,
                     size_t len, uint64_t offset, uint64_t *file_bytes);
+void disk_posix_for_each(struct disk *disk, size_t n, void (*one)(void *arg, size_t i), void *arg);
 
 /* Read exactly `len` bytes of an open file, blocking. Returns: 0, OVERHAND_E_IO (also when the file
  * is shorter). */

@@ -170,6 +170,7 @@ static const struct disk_ops threads_ops = {
     .list = disk_posix_list,
     .space = disk_posix_space,
     .peek = disk_posix_peek,
+    .for_each = disk_posix_for_each,
     .free = threads_free,
 };
 

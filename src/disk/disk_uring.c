@@ -212,6 +212,7 @@ static const struct disk_ops uring_ops = {
     .list = disk_posix_list,
     .space = disk_posix_space,
     .peek = disk_posix_peek,
+    .for_each = disk_posix_for_each,
     .free = uring_free,
 };
 

@@ -155,9 +155,11 @@ struct partition_file_source {
  * OVERHAND_E_INVALID (name is not a partition file's). On an error there is nothing to free. */
 MUST_CHECK int partition_file_scan(int dir_fd, const char *name, bool verify_blocks,
                                    struct partition_file_scan *scan);
-/* The same through the disk seam, so that it works over every implementation. */
+/* The same through the disk seam, so that it works over every implementation, of a file of this size.
+ * Thread: any that disk_for_each uses. */
 MUST_CHECK int partition_file_scan_disk(struct disk *disk, struct disk_dir *dir, const char *name,
-                                        bool verify_blocks, struct partition_file_scan *scan);
+                                        uint64_t file_bytes, bool verify_blocks,
+                                        struct partition_file_scan *scan);
 /* The same from any source of bytes. */
 MUST_CHECK int partition_file_scan_source(const struct partition_file_source *source,
                                           const char *name, bool verify_blocks,

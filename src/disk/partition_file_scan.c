@@ -328,15 +328,16 @@ static int disk_source_read_whole(struct disk_source *file)
 }
 
 int partition_file_scan_disk(struct disk *disk, struct disk_dir *dir, const char *name,
-                             bool verify_blocks, struct partition_file_scan *scan)
+                             uint64_t file_bytes, bool verify_blocks,
+                             struct partition_file_scan *scan)
 {
-    struct disk_source file = {
-        .source.read = disk_source_read, .disk = disk, .dir = dir, .name = name};
+    struct disk_source file = {.source = {.read = disk_source_read, .file_bytes = file_bytes},
+                               .disk = disk,
+                               .dir = dir,
+                               .name = name};
+    int rc;
 
     *scan = (struct partition_file_scan){0};
-    int rc = disk_peek(disk, dir, name, NULL, 0, 0, &file.source.file_bytes);
-    if (rc != 0)
-        return rc == OVERHAND_E_NOT_FOUND ? rc : OVERHAND_E_IO;
     rc = disk_source_read_whole(&file);
     if (rc == 0)
         rc = partition_file_scan_source(&file.source, name, verify_blocks, scan);

@@ -1,8 +1,8 @@
 /* What a former process left.
  *
- *   list every directory -> scan each file of this shard (footer, or run headers) -> files of one
- *   partition, over all directories -> their runs in the order of the sequence -> the partition, as
- *   it was, its memory empty
+ *   list every directory -> scan the files of this shard (footer, or run headers), many at once, so
+ *   that they wait for the disk together -> files of one partition, over all directories -> their
+ *   runs in the order of the sequence -> the partition, as it was, its memory empty
  *
  * New runs go behind the last whole one of a directory's last file. A run that overlaps one we have is left out: a write
  * that failed in one directory and was repeated in another may have left it. Missing runs stay
@@ -19,9 +19,14 @@
 #include "core/mem.h"
 #include "worker/store_state.h"
 
+enum { RECOVERY_BATCH = 4096 }; /* files whose scans are in memory before they are taken in */
+
 /* A file that was found. */
 struct found_file {
     struct directory *directory;
+    struct disk *disk;
+    uint64_t file_bytes;
+    int scan_status;
     char name[DISK_NAME_BYTES];
     struct partition_file_id id;
     struct partition_file_scan scan;
@@ -69,6 +74,8 @@ static void recovery_on_name(void *arg, const char *name, uint64_t size)
     found = &recovery->files[recovery->n_files++];
     memset(found, 0, sizeof *found);
     found->directory = recovery->directory;
+    found->disk = recovery->store->disk;
+    found->file_bytes = size;
     found->id = id;
     snprintf(found->name, sizeof found->name, "%s", name);
 }
@@ -124,13 +131,20 @@ static void recovery_report(struct store *store, const struct found_file *found,
              overhand_strerror(status));
 }
 
-static void recovery_scan(struct store *store, struct found_file *found)
+/* On any thread: touches nothing but this file. */
+static void recovery_scan(void *arg, size_t i)
 {
-    int rc = partition_file_scan_disk(store->disk, found->directory->dir, found->name, false,
-                                      &found->scan);
+    struct found_file *found = (struct found_file *)arg + i;
 
-    if (rc != 0) {
-        recovery_report(store, found, "cannot be read, left alone", rc);
+    found->scan_status = partition_file_scan_disk(found->disk, found->directory->dir, found->name,
+                                                  found->file_bytes, false, &found->scan);
+}
+
+/* Say what is wrong with it. */
+static void recovery_judge(struct store *store, struct found_file *found)
+{
+    if (found->scan_status != 0) {
+        recovery_report(store, found, "cannot be read, left alone", found->scan_status);
         memset(&found->scan, 0, sizeof found->scan);
     } else if (found->scan.torn_status != 0) {
         recovery_report(store, found, "only its beginning is whole", found->scan.torn_status);
@@ -197,14 +211,14 @@ static void recovery_add_runs(struct store *store, const struct found_run *runs,
     }
 }
 
-/* Take in one partition's files. */
+/* Take in one partition's files, which have been scanned. */
 static void recovery_add_partition(struct store *store, struct found_file *files, size_t n_files)
 {
     struct found_run *runs = NULL;
     size_t n_runs = 0;
 
     for (size_t f = 0; f < n_files; f++) {
-        recovery_scan(store, &files[f]);
+        recovery_judge(store, &files[f]);
         runs = mem_reallocarray(runs, n_runs + files[f].scan.n_runs + 1, sizeof *runs);
         for (uint32_t i = 0; i < files[f].scan.n_runs; i++)
             runs[n_runs++] = (struct found_run){&files[f], i};
@@ -218,19 +232,43 @@ static void recovery_add_partition(struct store *store, struct found_file *files
     mem_free(runs);
 }
 
+/* How many of n files, the first of which is in front, are of its partition. */
+static size_t recovery_partition_files(const struct found_file *files, size_t n)
+{
+    size_t end = 1;
+
+    while (end < n && found_file_compare(&files[0], &files[end]) == 0)
+        end++;
+    return end;
+}
+
+/* Scan and take in about a batch of files: whole partitions. Returns: how many. */
+static size_t recovery_add_batch(struct store *store, struct found_file *files, size_t n)
+{
+    size_t end = 0, first = 0;
+
+    while (end < n && end < RECOVERY_BATCH)
+        end += recovery_partition_files(files + end, n - end);
+    disk_for_each(store->disk, end, recovery_scan, files);
+    while (first < end) {
+        size_t n_files = recovery_partition_files(files + first, end - first);
+
+        recovery_add_partition(store, files + first, n_files);
+        first += n_files;
+    }
+    return end;
+}
+
 int store_recover(struct store *store, uint32_t n_shards)
 {
     struct recovery recovery = {.store = store, .n_shards = n_shards};
     int rc = recovery_list(&recovery);
+    size_t first = 0;
 
     if (rc == 0 && recovery.n_files > 0) {
         qsort(recovery.files, recovery.n_files, sizeof *recovery.files, found_file_compare);
-        for (size_t first = 0, end; first < recovery.n_files; first = end) {
-            for (end = first + 1; end < recovery.n_files; end++)
-                if (found_file_compare(&recovery.files[first], &recovery.files[end]) != 0)
-                    break;
-            recovery_add_partition(store, &recovery.files[first], end - first);
-        }
+        while (first < recovery.n_files)
+            first += recovery_add_batch(store, recovery.files + first, recovery.n_files - first);
         log_info("worker/recover",
                  "shard %u: %" PRIu64 " partitions, %" PRIu64 " runs in %" PRIu64 " files, %" PRIu64
                  " files with damage",

@@ -296,6 +296,12 @@ static int sim_peek(struct disk *disk, struct disk_dir *dir, const char *name, v
     return 0;
 }
 
+static void sim_for_each(struct disk *disk, size_t n, void (*one)(void *arg, size_t i), void *arg)
+{
+    for (size_t i = 0; i < n; i++)
+        one(arg, i);
+}
+
 /* The disk outlives its users: sim_disk_fini ends it. */
 static void sim_free(struct disk *disk)
 {
@@ -308,6 +314,7 @@ static const struct disk_ops sim_ops = {
     .list = sim_list,
     .space = sim_space,
     .peek = sim_peek,
+    .for_each = sim_for_each,
     .free = sim_free,
 };
 

@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -252,6 +253,30 @@ static void test_links_are_not_followed(void **state)
     assert_int_equal(disk_peek(f->disk, &f->dir, "link", NULL, 0, 0, &size), OVERHAND_E_IO);
 }
 
+/* ---- many looks at once ---- */
+
+enum { LOOKS = 1000 };
+
+static void count_look(void *arg, size_t i)
+{
+    atomic_uint *looks = arg;
+
+    atomic_fetch_add(&looks[i], 1);
+}
+
+static void test_each_of_many_looks_happens_once_and_all_before_the_return(void **state)
+{
+    static const size_t numbers[] = {0, 1, 2, 7, LOOKS};
+
+    for (size_t k = 0; k < sizeof numbers / sizeof numbers[0]; k++) {
+        atomic_uint looks[LOOKS] = {0};
+
+        disk_posix_for_each(NULL, numbers[k], count_look, looks);
+        for (size_t i = 0; i < LOOKS; i++)
+            assert_int_equal(looks[i], i < numbers[k]);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -268,6 +293,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_hidden_files_directories_and_links_are_not_listed,
                                         setup, teardown),
         cmocka_unit_test_setup_teardown(test_links_are_not_followed, setup, teardown),
+        cmocka_unit_test(test_each_of_many_looks_happens_once_and_all_before_the_return),
     };
 
     log_set_sink(keep_line, NULL);

@@ -305,6 +305,14 @@ static void test_a_read_that_fails_at_any_point_is_an_error_and_leaks_nothing(vo
     partition_file_scan_fini(&found);
 }
 
+static uint64_t size_of(struct disk_fixture *f, const char *name)
+{
+    uint64_t file_bytes = 0;
+
+    assert_int_equal(disk_peek(f->disk, &f->dir, name, NULL, 0, 0, &file_bytes), 0);
+    return file_bytes;
+}
+
 static void test_a_run_of_many_and_large_blocks_is_read_in_windows(void **state)
 {
     enum { N_BLOCKS = 300, LARGE = 3 << 20 };
@@ -337,13 +345,15 @@ static void test_a_run_of_many_and_large_blocks_is_read_in_windows(void **state)
     partition_file_name(&id, name);
     assert_int_equal(disk_fixture_open(f, &file, name, DISK_CREATE), 0);
     assert_int_equal(disk_fixture_write(f, &file, bytes, len, 0), 0);
-    assert_int_equal(partition_file_scan_disk(f->disk, &f->dir, name, true, &found), 0);
+    assert_int_equal(
+        partition_file_scan_disk(f->disk, &f->dir, name, size_of(f, name), true, &found), 0);
     assert_int_equal(found.n_runs, 1);
     assert_int_equal(found.torn_status, 0);
     partition_file_scan_fini(&found);
 
     assert_true(sim_disk_flip_bit(&f->sim, f->path, name, 8 * (front_bytes + data_bytes) - 1));
-    assert_int_equal(partition_file_scan_disk(f->disk, &f->dir, name, true, &found), 0);
+    assert_int_equal(
+        partition_file_scan_disk(f->disk, &f->dir, name, size_of(f, name), true, &found), 0);
     assert_int_equal(found.n_runs, 0);
     assert_int_equal(found.torn_status, OVERHAND_E_CHECKSUM);
     partition_file_scan_fini(&found);
@@ -368,14 +378,16 @@ static void test_a_real_file_is_scanned_by_directory_and_name(void **state)
     assert_runs(&found, N_RUNS);
     assert_true(found.sealed);
     partition_file_scan_fini(&found);
-    assert_int_equal(partition_file_scan_disk(f->disk, &f->dir, file->name, true, &found), 0);
+    assert_int_equal(partition_file_scan_disk(f->disk, &f->dir, file->name, size_of(f, file->name),
+                                              true, &found),
+                     0);
     assert_runs(&found, N_RUNS);
     assert_true(found.sealed);
     partition_file_scan_fini(&found);
 
     partition_file_name(&(struct partition_file_id){.shard = 1}, other);
     assert_int_equal(partition_file_scan(f->dir.fd, other, true, &found), OVERHAND_E_NOT_FOUND);
-    assert_int_equal(partition_file_scan_disk(f->disk, &f->dir, other, true, &found),
+    assert_int_equal(partition_file_scan_disk(f->disk, &f->dir, other, 4096, true, &found),
                      OVERHAND_E_NOT_FOUND);
     assert_int_equal(partition_file_scan(f->dir.fd, ".", true, &found), OVERHAND_E_INVALID);
     assert_int_equal(mkfifoat(f->dir.fd, other, 0600), 0);
