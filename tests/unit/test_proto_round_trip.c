@@ -5,6 +5,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -270,6 +271,118 @@ static void test_every_request_is_named_like_its_frame_type(void **state)
     }
 }
 
+/* ---- other versions ---- */
+
+/* messages-VERSION.txt: a line "NAME HEX" for each message of that version, with all its fields set.
+ * After a release: OVERHAND_RECORD_MESSAGES=tests/unit/messages-VERSION.txt build/dev/test_proto_round_trip,
+ * and the file is one more to be read here. */
+static const char *const recorded[] = {MESSAGES_DIR "/messages-0.1.txt"};
+
+static const ProtobufCMessageDescriptor *message_named(const char *name)
+{
+    for (size_t i = 0; i < n_messages; i++)
+        if (strcmp(messages[i]->short_name, name) == 0)
+            return messages[i];
+    return NULL;
+}
+
+static size_t hex_decode(const char *hex, uint8_t *bytes)
+{
+    size_t len = strspn(hex, "0123456789abcdef") / 2;
+
+    for (size_t i = 0; i < len; i++) {
+        unsigned value;
+
+        assert_int_equal(sscanf(hex + 2 * i, "%2x", &value), 1);
+        bytes[i] = (uint8_t)value;
+    }
+    return len;
+}
+
+/* Fields that the reading side does not know are a field that was removed or renumbered. */
+static bool message_knows_all(const ProtobufCMessage *message)
+{
+    const ProtobufCMessageDescriptor *descriptor = message->descriptor;
+
+    if (message->n_unknown_fields > 0)
+        return false;
+    for (unsigned i = 0; i < descriptor->n_fields; i++) {
+        const ProtobufCFieldDescriptor *field = &descriptor->fields[i];
+        const char *base = (const char *)message;
+        bool repeated = field->label == PROTOBUF_C_LABEL_REPEATED;
+        size_t n = repeated ? *(const size_t *)(base + field->quantifier_offset) : 1;
+        ProtobufCMessage *const *inner =
+            repeated ? *(ProtobufCMessage *const *const *)(base + field->offset)
+                     : (ProtobufCMessage *const *)(base + field->offset);
+
+        if (field->type != PROTOBUF_C_TYPE_MESSAGE)
+            continue;
+        for (size_t k = 0; k < n; k++)
+            if (inner[k] != NULL && !message_knows_all(inner[k]))
+                return false;
+    }
+    return true;
+}
+
+/* What they said is understood, and said again in the same bytes. */
+static void recorded_is_understood(const char *line)
+{
+    char name[64];
+    int hex_at = 0;
+    uint8_t *bytes = mem_alloc(strlen(line));
+    size_t len, again_len;
+
+    assert_int_equal(sscanf(line, "%63s %n", name, &hex_at), 1);
+    len = hex_decode(line + hex_at, bytes);
+    if (message_named(name) == NULL)
+        fail_msg("%s is no message any more", name);
+    ProtobufCMessage *read = protobuf_c_message_unpack(message_named(name), NULL, len, bytes);
+    if (read == NULL || !message_knows_all(read))
+        fail_msg("%s: a field is another one now", name);
+    uint8_t *again = message_pack(read, &again_len);
+    assert_int_equal(again_len, len);
+    assert_memory_equal(again, bytes, len);
+    mem_free(again);
+    mem_free(bytes);
+    protobuf_c_message_free_unpacked(read, NULL);
+}
+
+static void test_messages_of_former_versions_are_understood(void **state)
+{
+    for (size_t i = 0; i < sizeof recorded / sizeof recorded[0]; i++) {
+        FILE *file = fopen(recorded[i], "r");
+        char *line = NULL;
+        size_t capacity = 0, n = 0;
+
+        assert_non_null(file);
+        for (; getline(&line, &capacity, file) > 0; n++)
+            recorded_is_understood(line);
+        assert_true(n > 20);
+        free(line);
+        fclose(file);
+    }
+}
+
+static int record(const char *path)
+{
+    FILE *file = fopen(path, "w");
+
+    assert_non_null(file);
+    for (size_t i = 0; i < n_messages; i++) {
+        ProtobufCMessage *message = message_make(messages[i], (unsigned)i, 0);
+        size_t len;
+        uint8_t *bytes = message_pack(message, &len);
+
+        fprintf(file, "%s ", messages[i]->short_name);
+        for (size_t k = 0; k < len; k++)
+            fprintf(file, "%02x", bytes[k]);
+        fputc('\n', file);
+        mem_free(bytes);
+        protobuf_c_message_free_unpacked(message, NULL);
+    }
+    return fclose(file);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -278,7 +391,13 @@ int main(void)
         cmocka_unit_test(test_a_cut_message_is_never_read_as_something_else_than_a_shorter_one),
         cmocka_unit_test(test_every_frame_type_has_a_name_and_a_message),
         cmocka_unit_test(test_every_request_is_named_like_its_frame_type),
+        cmocka_unit_test(test_messages_of_former_versions_are_understood),
     };
+    const char *path = getenv("OVERHAND_RECORD_MESSAGES");
 
+    if (path != NULL) {
+        (void)setup(NULL);
+        return record(path);
+    }
     return cmocka_run_group_tests(tests, setup, NULL);
 }

@@ -465,6 +465,26 @@ static void test_an_excluded_worker_takes_pushes_and_no_new_shuffles(void **stat
     worker_peer_close(&peer);
 }
 
+static void test_a_new_worker_gets_shuffles_within_two_heartbeats(void **state)
+{
+    struct fixture *f = *state;
+    Overhand__Wire__RegisterShuffle message = OVERHAND__WIRE__REGISTER_SHUFFLE__INIT;
+    Overhand__Wire__Layout *layout;
+    struct worker_peer peer;
+
+    start(f, 1);
+    worker_fixture_start(&f->workers[1], 78);
+    advance(f, 2 * HEARTBEAT_MS);
+    master_open(f, &peer, OVERHAND__WIRE__ROLE__ROLE_DRIVER);
+    message.n_maps = message.n_partitions = 100;
+    assert_int_equal(worker_peer_call(&peer, FRAME_REGISTER_SHUFFLE, &message.base, NULL, 0), 0);
+    layout = overhand__wire__layout__unpack(NULL, peer.reply_len, peer.reply);
+    assert_non_null(layout);
+    assert_int_equal(layout->n_workers, 2);
+    overhand__wire__layout__free_unpacked(layout, NULL);
+    worker_peer_close(&peer);
+}
+
 static void test_who_may_not_is_refused(void **state)
 {
     struct fixture *f = *state;
@@ -577,6 +597,7 @@ int main(void)
         TEST(test_it_drains_without_moving_if_that_is_wanted),
         TEST(test_it_remembers_what_it_was_told_over_restarts),
         TEST(test_an_excluded_worker_takes_pushes_and_no_new_shuffles),
+        TEST(test_a_new_worker_gets_shuffles_within_two_heartbeats),
         TEST(test_who_may_not_is_refused),
         TEST(test_at_its_end_it_drains_first_when_that_is_configured),
         TEST(test_without_another_worker_it_ends_at_once_and_all_is_on_its_disk),
