@@ -45,6 +45,9 @@ void cli_explain_init(struct cli_explain *explain, const char *app_id, uint64_t 
                       uint32_t shuffle_id);
 /* Free it. */
 void cli_explain_fini(struct cli_explain *explain);
+/* Note a sentence, printf'd. */
+void cli_explain_note(struct cli_explain *explain, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 /* A worker as its master lists it. Returns: the holder, borrowed until the next one; NULL when it
  * holds nothing of the shuffle. */
 struct cli_explain_holder *cli_explain_add_worker(struct cli_explain *explain,

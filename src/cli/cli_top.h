@@ -2,6 +2,7 @@
 #ifndef CLI_CLI_TOP_H
 #define CLI_CLI_TOP_H
 
+#include <jansson.h>
 #include <stdio.h>
 
 #include "core/err.h"
@@ -33,5 +34,8 @@ void cli_top_add(struct cli_top *top, const Overhand__Wire__ListReply *workers, 
  * lines (0: all). */
 void cli_top_print(const struct cli_top *top, const Overhand__Wire__ListReply *workers,
                    const Overhand__Wire__ListReply *shuffles, unsigned lines, FILE *out);
+/* The same for programs. Owns: the caller (a new reference). */
+json_t *cli_top_json(const struct cli_top *top, const Overhand__Wire__ListReply *workers,
+                     const Overhand__Wire__ListReply *shuffles);
 
 #endif

@@ -36,7 +36,7 @@ contained=(/usr/bin/python3 "$here/contain.py" "$root" "$profile")
 # Wait until a daemon's log holds a line; it ends or the time is up first: failure.
 wait_for() {
     local pid=$1 log=$2 pattern=$3
-    grep -qm1 "$pattern" < <(timeout 30 tail -f --pid="$pid" -n +1 "$log" 2>/dev/null) || fail "$log: no $pattern"
+    grep -qm1 "$pattern" < <(timeout 100 tail -f --pid="$pid" -n +1 "$log" 2>/dev/null) || fail "$log: no $pattern"
 }
 
 set_up() {
