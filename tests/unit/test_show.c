@@ -12,23 +12,23 @@ static void test_a_path_names_a_shuffle_and_what_follows(void **state)
 {
     static const struct {
         const char *path;
-        int code;
         uint64_t app_uid;
-        uint32_t shuffle_id;
         const char *rest;
+        int code;
+        uint32_t shuffle_id;
     } cases[] = {
-        {"00000000000000ab/7", 0, 0xab, 7, ""},
-        {"00000000000000AB/7/", 0, 0xab, 7, ""},
-        {"ffffffffffffffff/4294967295/partitions/3", 0, UINT64_MAX, UINT32_MAX, "partitions/3"},
-        {"00000000000000ab/4294967296", OVERHAND_E_INVALID, 0, 0, NULL},
-        {"00000000000000ab/99999999999999999999999", OVERHAND_E_INVALID, 0, 0, NULL},
-        {"00000000000000ab", OVERHAND_E_INVALID, 0, 0, NULL},
-        {"00000000000000ab/", OVERHAND_E_INVALID, 0, 0, NULL},
-        {"00000000000000ab/7x", OVERHAND_E_INVALID, 0, 0, NULL},
-        {"00000000000000ab/-7", OVERHAND_E_INVALID, 0, 0, NULL},
-        {"00000000000000xb/7", OVERHAND_E_INVALID, 0, 0, NULL},
-        {"ab/7", OVERHAND_E_INVALID, 0, 0, NULL},
-        {"", OVERHAND_E_INVALID, 0, 0, NULL},
+        {"00000000000000ab/7", 0xab, "", 0, 7},
+        {"00000000000000AB/7/", 0xab, "", 0, 7},
+        {"ffffffffffffffff/4294967295/partitions/3", UINT64_MAX, "partitions/3", 0, UINT32_MAX},
+        {"00000000000000ab/4294967296", 0, NULL, OVERHAND_E_INVALID, 0},
+        {"00000000000000ab/99999999999999999999999", 0, NULL, OVERHAND_E_INVALID, 0},
+        {"00000000000000ab", 0, NULL, OVERHAND_E_INVALID, 0},
+        {"00000000000000ab/", 0, NULL, OVERHAND_E_INVALID, 0},
+        {"00000000000000ab/7x", 0, NULL, OVERHAND_E_INVALID, 0},
+        {"00000000000000ab/-7", 0, NULL, OVERHAND_E_INVALID, 0},
+        {"00000000000000xb/7", 0, NULL, OVERHAND_E_INVALID, 0},
+        {"ab/7", 0, NULL, OVERHAND_E_INVALID, 0},
+        {"", 0, NULL, OVERHAND_E_INVALID, 0},
     };
 
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
