@@ -4,7 +4,12 @@
  * it was not, the master is asked again: those it named may have left in the meantime, too. That ends
  * when it names no process that was not asked yet, or after MOVED_ROUNDS_MAX.
  *
+ * A worker that was stopped a short while ago is being restarted, perhaps: as long as the master says
+ * so, which it does for MOVED_RESTART_MS of its own, it is tried again.
+ *
  * No answer, and nobody named, leave the read as it is. */
+#include <string.h>
+
 #include "client/reader.h"
 #include "core/log.h"
 #include "core/mem.h"
@@ -81,11 +86,30 @@ static void moved_add(struct overhand_reader *reader, const Overhand__Wire__Work
         plan->sources[plan->n_sources++] = moved_source_new(reader, &endpoint, shard);
 }
 
+/* Sources at this worker that failed are tried once more. True: some are running. */
+static bool moved_try_again(struct overhand_reader *reader, const Overhand__Wire__Worker *stopped)
+{
+    bool any = false;
+
+    for (size_t i = 0; i < reader->plan.n_sources && !reader->over; i++) {
+        struct reader_source *source = reader->plan.sources[i];
+
+        if (source->state != SOURCE_ENDED || source->status == 0 ||
+            strcmp(source->endpoint.id, stopped->id) != 0)
+            continue;
+        source->unreached = true; /* the link is to try as if nothing had been */
+        source_ask_again(source, "it was stopped and may be back");
+        any |= source->state != SOURCE_ENDED;
+    }
+    return any;
+}
+
 static void moved_on_reply(struct master_call *call, int status, const uint8_t *bytes, size_t len,
                            const char *text)
 {
     struct overhand_reader *reader = container_of(call, struct overhand_reader, where);
     size_t n_before = reader->plan.n_sources;
+    bool waits = false;
     Overhand__Wire__WhereReply *reply =
         status == 0 ? overhand__wire__where_reply__unpack(NULL, len, bytes) : NULL;
 
@@ -94,11 +118,17 @@ static void moved_on_reply(struct master_call *call, int status, const uint8_t *
                  reader->layout.shuffle_id, status != 0 ? text : "malformed answer");
     for (size_t i = 0; reply != NULL && i < reply->n_brought; i++)
         moved_add(reader, reply->brought[i]);
+    for (size_t i = 0; reply != NULL && i < reply->n_stopped; i++)
+        waits |= moved_try_again(reader, reply->stopped[i]);
     if (reply != NULL)
         overhand__wire__where_reply__free_unpacked(reply, NULL);
-    if (reader->plan.n_sources == n_before)
+    if (waits) {
+        reader->n_wheres = 0;
+        reader->all_moved_asked = false;
+    } else if (reader->plan.n_sources == n_before) {
         reader->all_moved_asked = true;
-    else
+    }
+    if (reader->plan.n_sources > n_before)
         log_info("client/read",
                  "shuffle %u: asking %zu more worker shards, others brought data there",
                  reader->layout.shuffle_id, reader->plan.n_sources - n_before);

@@ -4,8 +4,8 @@
  * had acked to this attempt is gone, or may be. Every acked block is with the pair of the lane that
  * carried it, so the attempt ends when a lane that has acks has no member left that is not lost: better
  * one map task again now than a fetch failure, and the whole map stage again, later. Before it ends a
- * master is asked whether the worker drained: then others have all it acked. A worker that only
- * refuses still serves what it has. */
+ * master is asked whether the worker drained: then others have all it acked; or was stopped just now: then it
+ * may come back with it. A worker that only refuses still serves what it has. */
 #include "client/writer_lane.h"
 #include "core/log.h"
 #include "core/mem.h"
@@ -145,6 +145,21 @@ static void worker_note_drained(struct overhand_writer *writer,
              writer->layout.shuffle_id, writer->map_index, drained->id);
 }
 
+/* It is being restarted, perhaps, and keeps what it acked if it comes back as the same process: then the
+ * look at the end finds it (writer_look.c), or loses it once more. It gets nothing new. */
+static void worker_note_stopped(struct overhand_writer *writer,
+                                const Overhand__Wire__Worker *stopped)
+{
+    struct writer_worker *worker;
+
+    HASH_FIND_STR(writer->workers, stopped->id, worker);
+    if (worker == NULL || worker->acked_incarnation != stopped->incarnation || !worker->lost)
+        return;
+    worker->lost = false;
+    if (worker->link != NULL)
+        link_forget_failure(worker->link);
+}
+
 static void writer_on_where(struct master_call *call, int status, const uint8_t *bytes, size_t len,
                             const char *text)
 {
@@ -154,6 +169,8 @@ static void writer_on_where(struct master_call *call, int status, const uint8_t 
 
     for (size_t i = 0; reply != NULL && i < reply->n_drained; i++)
         worker_note_drained(writer, reply->drained[i]);
+    for (size_t i = 0; reply != NULL && i < reply->n_stopped; i++)
+        worker_note_stopped(writer, reply->stopped[i]);
     if (reply != NULL)
         overhand__wire__where_reply__free_unpacked(reply, NULL);
     if (!writer_has_lost(writer))

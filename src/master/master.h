@@ -135,7 +135,11 @@ MUST_CHECK int assign_stand_in(const struct master *master, uint64_t app_uid,
 
 /* ---- moved.c ---- */
 
-enum { MOVED_TARGETS_MAX = 64, DRAINED_MAX = 1000 };
+enum {
+    MOVED_TARGETS_MAX = 64,
+    DRAINED_MAX = 1000,
+    MOVED_RESTART_MS = 120000, /* so long after its end a worker may come back, and is waited for */
+};
 
 /* A worker says that it has drained: remembered for forget_after_ms, whoever takes its place. */
 void moved_note_drained(struct master *master, const Overhand__Wire__Worker *worker,
@@ -147,7 +151,7 @@ void moved_forget(struct master *master, uint64_t now_ms);
  * borrowed until the next change. */
 unsigned moved_targets(const struct master *master, const Overhand__Wire__Worker *from,
                        uint64_t now_ms, Overhand__Wire__Worker *targets[MOVED_TARGETS_MAX]);
-/* Where else data of a shuffle may be, and who drained. Owns: the reply's arrays are the caller's, moved_where_fini; the workers in them
+/* Where else data of a shuffle may be, who drained, and who may come back. Owns: the reply's arrays are the caller's, moved_where_fini; the workers in them
  * are borrowed until the master's next change. Returns: 0, OVERHAND_E_NOT_READY. */
 MUST_CHECK int moved_where(const struct master *master, uint64_t app_uid, uint32_t shuffle_id,
                            uint64_t now_ms, Overhand__Wire__WhereReply *reply);

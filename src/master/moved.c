@@ -110,6 +110,14 @@ static bool moved_holds(const struct member *member, uint64_t app_uid, uint32_t 
     return false;
 }
 
+/* Has it ended well, so lately that it may be being restarted? */
+static bool moved_may_return(const struct master *master, const struct member *member,
+                             uint64_t now_ms)
+{
+    return member->last->stopping && member_state(master, member, now_ms) == WORKER_LOST &&
+           now_ms - member->heard_ms < MOVED_RESTART_MS;
+}
+
 int moved_where(const struct master *master, uint64_t app_uid, uint32_t shuffle_id, uint64_t now_ms,
                 Overhand__Wire__WhereReply *reply)
 {
@@ -120,6 +128,7 @@ int moved_where(const struct master *master, uint64_t app_uid, uint32_t shuffle_
     overhand__wire__where_reply__init(reply);
     reply->brought = mem_reallocarray(NULL, master->n_members + 1, sizeof *reply->brought);
     reply->drained = mem_reallocarray(NULL, master->n_drained + 1, sizeof *reply->drained);
+    reply->stopped = mem_reallocarray(NULL, master->n_members + 1, sizeof *reply->stopped);
     for (unsigned i = 0; i < master->n_drained; i++)
         reply->drained[reply->n_drained++] = &master->drained[i].worker;
     for (unsigned i = 0; i < master->n_members; i++) {
@@ -128,6 +137,8 @@ int moved_where(const struct master *master, uint64_t app_uid, uint32_t shuffle_
         if (member_state(master, member, now_ms) != WORKER_LOST &&
             moved_holds(member, app_uid, shuffle_id))
             reply->brought[reply->n_brought++] = member->last->worker;
+        if (moved_may_return(master, member, now_ms))
+            reply->stopped[reply->n_stopped++] = member->last->worker;
     }
     return 0;
 }
@@ -136,4 +147,5 @@ void moved_where_fini(Overhand__Wire__WhereReply *reply)
 {
     mem_free(reply->brought);
     mem_free(reply->drained);
+    mem_free(reply->stopped);
 }

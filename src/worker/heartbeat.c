@@ -275,6 +275,7 @@ static void heartbeat_on_census(struct census *census)
     service_on_census(&worker->service, census);
     service_fill(&worker->service, &message);
     message.draining |= worker_stopping(worker);
+    message.stopping = worker_stopping(worker);
     message.refused_frames = rpc_refused_frames();
     for (unsigned i = 0; i < heartbeat->n_links; i++) {
         struct heartbeat_link *link = &heartbeat->links[i];

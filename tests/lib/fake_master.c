@@ -150,16 +150,20 @@ static void conn_reply_where(struct master_conn *conn, const struct rpc_frame *f
     Overhand__Wire__WhereReply reply = OVERHAND__WIRE__WHERE_REPLY__INIT;
     Overhand__Wire__Worker workers[FAKE_MASTER_WORKERS_MAX];
     Overhand__Wire__Worker *brought[FAKE_MASTER_WORKERS_MAX], *drained[FAKE_MASTER_WORKERS_MAX];
+    Overhand__Wire__Worker *stopped[FAKE_MASTER_WORKERS_MAX];
 
     master->n_wheres++;
     reply.brought = brought;
     reply.drained = drained;
+    reply.stopped = stopped;
     for (unsigned i = 0; i < master->n_workers; i++) {
         fake_worker_describe(master->workers[i], &workers[i]);
         if (master->workers[i]->brought)
             brought[reply.n_brought++] = &workers[i];
         if (master->workers[i]->drained)
             drained[reply.n_drained++] = &workers[i];
+        if (master->workers[i]->stopped)
+            stopped[reply.n_stopped++] = &workers[i];
     }
     rpc_reply(conn->rpc, &frame->prefix, &reply.base);
 }

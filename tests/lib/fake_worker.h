@@ -49,6 +49,7 @@ struct fake_worker {
     bool says_nothing_of_copies;
     bool brought; /* what a master says of it: others brought data here */
     bool drained; /* likewise */
+    bool stopped; /* likewise: it may come back */
 
     struct fake_fault hello_fault, push_fault, open_fault, data_fault;
     struct fake_fault copy_fault; /* REFUSE: as the one who should keep a second copy */

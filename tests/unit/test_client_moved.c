@@ -141,6 +141,50 @@ static void test_a_reader_may_be_closed_while_it_waits_for_the_answer(void **sta
     sim_net_heal(f->net, "client", "master");
 }
 
+/* on_step: it is back when a master was asked a few times. */
+static void return_when_asked(struct client_fixture *f)
+{
+    if (f->master.n_wheres < 3 || !f->workers[1].stopped)
+        return;
+    f->workers[1].stopped = false;
+    f->workers[1].dead = false;
+    sim_net_refuse(f->net, "w1", false);
+}
+
+static void test_a_worker_that_was_stopped_is_waited_for(void **state)
+{
+    struct client_fixture *f = *state;
+
+    write_maps(f);
+    f->workers[1].stopped = true;
+    fixture_kill_worker(f, 1);
+    f->on_step = return_when_asked;
+    assert_int_equal(fixture_read(f), OVERHAND_END);
+    assert_false(f->workers[1].stopped);
+}
+
+static void test_a_stopped_worker_that_masters_give_up_is_lost(void **state)
+{
+    struct client_fixture *f = *state;
+    struct overhand_reader *reader;
+    struct overhand_batch batch;
+    int rc = 0;
+
+    write_maps(f);
+    f->workers[1].stopped = true;
+    fixture_kill_worker(f, 1);
+    reader = fixture_open_reader(f, 0);
+    while (f->master.n_wheres < 20) { /* beyond the rounds for those who have brought data */
+        rc = overhand_reader_next(reader, &batch, 1000);
+        assert_true(rc == 0 || rc == OVERHAND_E_AGAIN);
+    }
+    f->workers[1].stopped = false;
+    while (rc == 0 || rc == OVERHAND_E_AGAIN)
+        rc = overhand_reader_next(reader, &batch, 1000);
+    assert_int_equal(rc, OVERHAND_E_LOST);
+    overhand_reader_close(reader);
+}
+
 /* ---- writers ---- */
 
 /* A writer whose blocks w1 has acked, all but the rest of w0's. */
@@ -167,6 +211,33 @@ static void test_what_a_worker_acked_before_it_drained_and_left_is_kept(void **s
     fixture_kill_worker(f, 1);
     assert_int_equal(fixture_finish(f, writer, 0, 1), 0);
     assert_int_equal(fixture_read(f), OVERHAND_END);
+}
+
+static void test_what_a_worker_acked_before_it_was_stopped_is_kept_when_it_comes_back(void **state)
+{
+    struct client_fixture *f = *state;
+    struct overhand_writer *writer = open_nearly_finished(f);
+
+    f->workers[1].stopped = true;
+    fixture_kill_worker(f, 1);
+    f->on_step = return_when_asked;
+    assert_int_equal(fixture_finish(f, writer, 0, 1), 0);
+    assert_false(f->workers[1].stopped);
+    assert_int_equal(fixture_read(f), OVERHAND_END);
+}
+
+static void test_a_stopped_worker_that_comes_back_as_another_process_ends_the_attempt(void **state)
+{
+    struct client_fixture *f = *state;
+    struct overhand_writer *writer = open_nearly_finished(f);
+
+    f->workers[1].stopped = true;
+    fixture_kill_worker(f, 1);
+    assert_int_equal(overhand_writer_finish(writer, 10000), OVERHAND_E_AGAIN);
+    f->workers[1].stopped = false;
+    fixture_start_worker(f, 1, false);
+    assert_int_equal(overhand_writer_finish(writer, 60000), OVERHAND_E_INCARNATION);
+    overhand_writer_close(writer);
 }
 
 static void test_a_worker_that_left_before_it_had_drained_ends_the_attempt(void **state)
@@ -215,6 +286,10 @@ int main(void)
         TEST(test_what_was_brought_twice_is_read_once),
         TEST(test_what_was_brought_only_in_part_is_lost_and_named),
         TEST(test_without_an_answer_of_a_master_a_read_fails_as_before),
+        TEST(test_a_worker_that_was_stopped_is_waited_for),
+        TEST(test_a_stopped_worker_that_masters_give_up_is_lost),
+        TEST(test_what_a_worker_acked_before_it_was_stopped_is_kept_when_it_comes_back),
+        TEST(test_a_stopped_worker_that_comes_back_as_another_process_ends_the_attempt),
         TEST(test_a_reader_may_be_closed_while_it_waits_for_the_answer),
         TEST(test_what_a_worker_acked_before_it_drained_and_left_is_kept),
         TEST(test_a_worker_that_left_before_it_had_drained_ends_the_attempt),

@@ -18,7 +18,7 @@ enum {
     PAYLOAD = 40000, /* of each block */
     BLOCK = BLOCK_HEADER_BYTES + PAYLOAD,
     HEARTBEAT_MS = 500,
-    FORGET_MS = 100000,
+    FORGET_MS = 200000,
     ROUNDS_MAX = 200, /* heartbeats until something must have happened */
 };
 
@@ -234,11 +234,11 @@ static void join(char text[256], Overhand__Wire__Worker *const *workers, size_t 
 }
 
 /* Whom the master names when a reader or a writer asks where else data may be. */
-static void assert_where(struct fixture *f, uint32_t shuffle_id, const char *brought,
-                         const char *drained)
+static void assert_where_all(struct fixture *f, uint32_t shuffle_id, const char *brought,
+                             const char *drained, const char *stopped)
 {
     Overhand__Wire__Where message = OVERHAND__WIRE__WHERE__INIT;
-    char brought_now[256], drained_now[256];
+    char brought_now[256], drained_now[256], stopped_now[256];
     Overhand__Wire__WhereReply *reply;
     struct worker_peer peer;
 
@@ -249,10 +249,19 @@ static void assert_where(struct fixture *f, uint32_t shuffle_id, const char *bro
     assert_non_null(reply);
     join(brought_now, reply->brought, reply->n_brought);
     join(drained_now, reply->drained, reply->n_drained);
+    join(stopped_now, reply->stopped, reply->n_stopped);
     overhand__wire__where_reply__free_unpacked(reply, NULL);
     worker_peer_close(&peer);
     assert_string_equal(brought_now, brought);
     assert_string_equal(drained_now, drained);
+    if (stopped != NULL)
+        assert_string_equal(stopped_now, stopped);
+}
+
+static void assert_where(struct fixture *f, uint32_t shuffle_id, const char *brought,
+                         const char *drained)
+{
+    assert_where_all(f, shuffle_id, brought, drained, NULL);
 }
 
 /* ---- draining ---- */
@@ -443,6 +452,24 @@ static void test_it_remembers_what_it_was_told_over_restarts(void **state)
     assert_int_equal(write_all(f, 0), OVERHAND_E_DRAINING); /* nothing has changed */
 }
 
+static void test_a_worker_that_ended_well_may_come_back_for_a_while(void **state)
+{
+    struct fixture *f = *state;
+
+    start(f, 2);
+    assert_int_equal(write_all(f, 0), 0);
+    assert_where_all(f, SHUFFLE, "", "", "");
+    assert_int_equal(worker_fixture_stop(&f->workers[0]), 0);
+    advance(f, HEARTBEAT_MS);
+    assert_where_all(f, SHUFFLE, "", "", "worker-1");
+    worker_fixture_start(&f->workers[0], 77);
+    advance(f, HEARTBEAT_MS);
+    assert_where_all(f, SHUFFLE, "worker-1", "", ""); /* it has recovered the files */
+    assert_int_equal(worker_fixture_stop(&f->workers[0]), 0);
+    advance(f, MOVED_RESTART_MS);
+    assert_where_all(f, SHUFFLE, "", "", "");
+}
+
 static void test_an_excluded_worker_takes_pushes_and_no_new_shuffles(void **state)
 {
     struct fixture *f = *state;
@@ -596,6 +623,7 @@ int main(void)
         TEST(test_undrained_it_takes_data_again_and_may_be_drained_once_more),
         TEST(test_it_drains_without_moving_if_that_is_wanted),
         TEST(test_it_remembers_what_it_was_told_over_restarts),
+        TEST(test_a_worker_that_ended_well_may_come_back_for_a_while),
         TEST(test_an_excluded_worker_takes_pushes_and_no_new_shuffles),
         TEST(test_a_new_worker_gets_shuffles_within_two_heartbeats),
         TEST(test_who_may_not_is_refused),

@@ -12,6 +12,7 @@ import org.apache.spark.sql.SparkSession;
 final class LeaveSuite {
     private static final int N_WORKERS = 3;
     private static final int N_ROUNDS_MAX = 20;
+    private static final int AWAY_MS = 6000;
 
     private final Report report;
 
@@ -72,6 +73,8 @@ final class LeaveSuite {
                     daemons.endWorker(i);
                     if (drained) {
                         daemons.loseDirectory(i);
+                    } else {
+                        Thread.sleep(AWAY_MS); // longer than a connection is tried for
                     }
                     daemons.startWorker(i);
                     daemons.awaitReady();
