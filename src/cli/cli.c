@@ -11,7 +11,7 @@ static const struct cli_command *const cli_commands[] = {
     &cli_command_workers,    &cli_command_apps,    &cli_command_shuffles, &cli_command_partitions,
     &cli_command_inspect,    &cli_command_fsck,    &cli_command_drain,    &cli_command_undrain,
     &cli_command_exclude,    &cli_command_include, &cli_command_delete,   &cli_command_config,
-    &cli_command_completion,
+    &cli_command_completion, &cli_command_bench,
 };
 enum { N_COMMANDS = sizeof cli_commands / sizeof cli_commands[0] };
 

@@ -26,8 +26,9 @@ struct cli_args {
     unsigned n_sets;
     bool one_shuffle; /* shuffle_id was given */
     uint64_t shuffle_id;
-    uint64_t n_workers, n_shards, memory_bytes; /* 0: not given */
-    const char **operands;                      /* owned array */
+    uint64_t n_workers, n_shards, memory_bytes;        /* 0: not given */
+    uint64_t n_bytes, n_tasks, n_partitions, n_copies; /* likewise */
+    const char **operands;                             /* owned array */
     unsigned n_operands;
 };
 
@@ -85,6 +86,7 @@ extern const struct cli_command cli_command_partitions;
 extern const struct cli_command cli_command_inspect;
 extern const struct cli_command cli_command_drain;
 extern const struct cli_command cli_command_undrain;
+extern const struct cli_command cli_command_bench;
 extern const struct cli_command cli_command_exclude;
 extern const struct cli_command cli_command_include;
 extern const struct cli_command cli_command_fsck;

@@ -58,10 +58,10 @@ static int run(struct fixture *f, ...)
     return exit_code;
 }
 
-static const char *const commands[] = {"local",  "status",    "top",        "explain", "workers",
-                                       "apps",   "shuffles",  "partitions", "inspect", "fsck",
-                                       "drain",  "undrain",   "exclude",    "include", "delete",
-                                       "config", "completion"};
+static const char *const commands[] = {"local",  "status",   "top",        "explain", "workers",
+                                       "apps",   "shuffles", "partitions", "inspect", "fsck",
+                                       "drain",  "undrain",  "exclude",    "include", "delete",
+                                       "config", "bench",    "completion"};
 enum { N_COMMANDS = sizeof commands / sizeof commands[0] };
 
 static void test_every_command_has_help_with_examples_and_exit_codes(void **state)

@@ -1,0 +1,119 @@
+/* `overhand bench` against real processes: it writes, reads back, compares and leaves nothing. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <signal.h>
+#include <string.h>
+
+#include "cluster.h"
+#include "core/mem.h"
+
+static int setup(void **state)
+{
+    *state = mem_zalloc(sizeof(struct cluster));
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    cluster_fini(*state);
+    mem_free(*state);
+    return 0;
+}
+
+static void start(struct cluster *c, uint32_t replicas)
+{
+    cluster_init(c, 2);
+    c->replicas = replicas;
+    c->memory_limit = "32MiB";
+    for (unsigned i = 0; i < 2; i++)
+        cluster_start_worker(c, i);
+    cluster_open(c, 4); /* both are known to the master */
+}
+
+/* Run it. Returns: its exit code; what it said, on both streams, in `text`. */
+static int bench(const struct cluster *c, const char *copies, const char *more, char text[4096])
+{
+    char *masters = mem_printf("--masters=%s", c->masters);
+    const char *const args[] = {
+        "bench", masters, "--bytes=40MiB", "--tasks=3", "--partitions=10", copies, more, NULL};
+    struct daemon_process process;
+    size_t len;
+
+    daemon_process_start(&process, "overhand", args, NULL);
+    len = fread(text, 1, 4095, process.out);
+    text[len] = '\0';
+    mem_free(masters);
+    return daemon_process_end(&process, 0);
+}
+
+/* Ask until the masters list no application but the test's own, which holds nothing. */
+static void await_nothing_held(const struct cluster *c)
+{
+    char *masters = mem_printf("--masters=%s", c->masters);
+    const char *const args[] = {"shuffles", masters, "--json", NULL};
+    char text[4096];
+    size_t len;
+
+    do {
+        struct daemon_process process;
+
+        daemon_process_start(&process, "overhand", args, NULL);
+        len = fread(text, 1, sizeof text - 1, process.out);
+        text[len] = '\0';
+        assert_int_equal(daemon_process_end(&process, 0), 0);
+    } while (strstr(text, "overhand-bench") != NULL);
+    mem_free(masters);
+}
+
+static void test_it_writes_and_reads_back_and_leaves_nothing(void **state)
+{
+    struct cluster *c = *state;
+    char text[4096];
+
+    start(c, 1);
+    if (bench(c, "--copies=1", NULL, text) != 0 || strstr(text, "each record compared") == NULL)
+        fail_msg("%s", text);
+    assert_non_null(strstr(text, "3 maps and 10 partitions"));
+    await_nothing_held(c);
+}
+
+static void test_two_copies_need_two_hosts(void **state)
+{
+    struct cluster *c = *state;
+    char text[4096];
+
+    start(c, 2); /* workers on addresses of their own */
+    if (bench(c, "--copies=2", "--json", text) != 0 || strstr(text, "\"write_seconds\"") == NULL)
+        fail_msg("%s", text);
+    assert_int_equal(cluster_end_worker(c, 1, SIGKILL), 128 + SIGKILL);
+    assert_int_equal(bench(c, "--copies=2", NULL, text), 1);
+    assert_non_null(strstr(text, "overhand: "));
+}
+
+static void test_without_a_master_it_says_so(void **state)
+{
+    struct cluster *c = *state;
+    char text[4096];
+
+    start(c, 1);
+    assert_int_equal(daemon_process_end(&c->master, SIGKILL), 128 + SIGKILL);
+    assert_int_equal(bench(c, "--copies=1", NULL, text), 3);
+    assert_non_null(strstr(text, c->masters));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+        TEST(test_it_writes_and_reads_back_and_leaves_nothing),
+        TEST(test_two_copies_need_two_hosts),
+        TEST(test_without_a_master_it_says_so),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
