@@ -62,7 +62,8 @@ struct daemon {
     uv_signal_t terminate, interrupt;
     struct log_signals log_signals;
     bool serving, stop_wanted, stopping;
-    int status; /* of stopping */
+    int status;          /* of stopping */
+    uint64_t started_ns; /* when the process began */
 };
 
 /* End without further ado: nothing may be saved, and what is open the system takes back. */
@@ -258,6 +259,8 @@ static void daemon_on_serving(struct worker *worker, int status)
     if (status != 0 || identity_write(&daemon->identity, false) != 0)
         daemon_give_up(); /* the log says why; the state is as the former process left it */
     snprintf(address.host, sizeof address.host, "%s", worker->wire.host);
+    log_info("worker", "serving %" PRIu64 " ms after the start",
+             (uv_hrtime() - daemon->started_ns) / 1000000);
     printf("serving %s id=%s incarnation=%016" PRIx64 " shards=%u memory=%s",
            address_format(&address, text), worker->wire.id, worker->wire.incarnation,
            worker->wire.n_shards, units_format_size(worker->options.memory_bytes, memory));
@@ -405,7 +408,7 @@ static int daemon_set_up(struct daemon *daemon)
 
 static int daemon_run(const struct worker_conf *conf)
 {
-    struct daemon daemon = {.conf = conf};
+    struct daemon daemon = {.conf = conf, .started_ns = uv_hrtime()};
     int rc;
 
     if (daemon_set_up(&daemon) != 0)

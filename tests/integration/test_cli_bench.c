@@ -1,4 +1,5 @@
-/* `overhand bench` against real processes: it writes, reads back, compares and leaves nothing. */
+/* `overhand bench` against real processes, and over IPv6: it writes, reads back, compares and leaves
+ * nothing. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -8,9 +9,11 @@
 
 #include <signal.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cluster.h"
 #include "core/mem.h"
+#include "temp_dir.h"
 
 static int setup(void **state)
 {
@@ -106,6 +109,55 @@ static void test_without_a_master_it_says_so(void **state)
     assert_non_null(strstr(text, c->masters));
 }
 
+/* A daemon at ::1, with what else it is told; its port goes to *port. */
+static void start_v6(struct daemon_process *process, const char *program, const char *const *more,
+                     unsigned *port)
+{
+    const char *args[8] = {"--listen.host=::1", "--listen.port=0", "--http.enabled=off"};
+    char line[256];
+
+    for (unsigned i = 0; more[i] != NULL; i++)
+        args[3 + i] = more[i];
+    daemon_process_start(process, program, args, NULL);
+    assert_int_equal(daemon_process_await(process, "serving ", line, sizeof line), 0);
+    assert_int_equal(sscanf(line, "serving [::1]:%u", port), 1);
+}
+
+static void test_a_cluster_of_ipv6_alone_serves(void **state)
+{
+    struct daemon_process master, worker, process;
+    char *dir = temp_dir_make(), text[4096];
+    unsigned port, worker_port;
+    size_t len;
+
+    cluster_init(*state, 0); /* for the end */
+    if (access("/proc/net/if_inet6", R_OK) != 0) {
+        print_message("this machine has no IPv6 (issue 5)\n");
+        temp_dir_remove(dir);
+        skip();
+    }
+    start_v6(&master, "overhand-master",
+             (const char *const[]){"--ready_after=0s", "--heartbeat.interval=100ms", NULL}, &port);
+    char *masters = mem_printf("--masters=[::1]:%u", port);
+    char *data = mem_printf("--disk.directories=%s", dir);
+    start_v6(&worker, "overhand-worker",
+             (const char *const[]){"--id=w", masters, data, "--memory.limit=16MiB", NULL},
+             &worker_port);
+    do { /* until the master has heard the worker */
+        const char *const args[] = {"bench", masters, "--bytes=4MiB", "--tasks=1", NULL};
+
+        daemon_process_start(&process, "overhand", args, NULL);
+        len = fread(text, 1, sizeof text - 1, process.out);
+        text[len] = '\0';
+    } while (daemon_process_end(&process, 0) != 0);
+    assert_non_null(strstr(text, "each record compared"));
+    assert_int_equal(daemon_process_end(&worker, SIGTERM), 0);
+    assert_int_equal(daemon_process_end(&master, SIGTERM), 0);
+    mem_free(masters);
+    mem_free(data);
+    temp_dir_remove(dir);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -113,6 +165,7 @@ int main(void)
         TEST(test_it_writes_and_reads_back_and_leaves_nothing),
         TEST(test_two_copies_need_two_hosts),
         TEST(test_without_a_master_it_says_so),
+        TEST(test_a_cluster_of_ipv6_alone_serves),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
