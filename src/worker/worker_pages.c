@@ -2,8 +2,9 @@
  *
  *   /healthz   200 when every loop turns; a loop that does not leaves the question open, and the
  *              server answers 504
- *   /readyz    200 when the worker listens, does not stop and every shard takes new data; else 503
- *              with the reason
+ *   /readyz    200 when the worker listens, does not stop and every shard takes new data, or is told
+ *              not to (drained workers serve, and are no reason to hold up a rollout); else 503 with
+ *              the reason
  *   /metrics   a census
  *   /api/v1/   worker_api.c
  *
@@ -81,6 +82,8 @@ static void page_ready_on_done(struct scatter *scatter)
         http_answer_finish_line(probe->answer, PAGE_UNAVAILABLE, "stopping");
     else if (worker->listener == NULL)
         http_answer_finish_line(probe->answer, PAGE_UNAVAILABLE, "starting");
+    else if (scatter->status == OVERHAND_E_DRAINING)
+        http_answer_finish_line(probe->answer, PAGE_OK, "ready; draining");
     else if (scatter->status != 0)
         http_answer_finish_line(probe->answer, PAGE_UNAVAILABLE,
                                 overhand_strerror(scatter->status));

@@ -91,6 +91,31 @@ static void test_a_worker_is_healthy_ready_and_counts_what_it_does(void **state)
     assert_int_equal(worker_process_end(f, SIGTERM), 0);
 }
 
+static void set_service(struct worker_process *f, Overhand__Wire__Service service)
+{
+    Overhand__Wire__SetService message = OVERHAND__WIRE__SET_SERVICE__INIT;
+    struct worker_peer peer;
+
+    assert_int_equal(worker_peer_open(&peer, f->net, &f->address, worker_process_turn, f,
+                                      OVERHAND__WIRE__ROLE__ROLE_ADMIN, 0, 0),
+                     0);
+    message.service = service;
+    assert_int_equal(worker_peer_call(&peer, FRAME_SET_SERVICE, &message.base, NULL, 0), 0);
+    worker_peer_close(&peer);
+}
+
+static void test_a_worker_that_drains_is_ready_for_it_serves(void **state)
+{
+    struct worker_process *f = *state;
+
+    worker_process_start(f, NULL);
+    set_service(f, OVERHAND__WIRE__SERVICE__SERVICE_DRAINING_STAY);
+    assert_gets(http_port_of(f->line), "/readyz", 200, "ready; draining\n");
+    set_service(f, OVERHAND__WIRE__SERVICE__SERVICE_OPEN);
+    assert_gets(http_port_of(f->line), "/readyz", 200, "ready\n");
+    assert_int_equal(worker_process_end(f, SIGTERM), 0);
+}
+
 static void test_a_storm_of_scrapes_is_served_and_the_worker_ends_in_its_middle(void **state)
 {
     struct worker_process *f = *state;
@@ -214,6 +239,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(
             test_a_port_for_http_that_is_taken_is_named_and_nothing_else_is_touched, setup,
             teardown),
+        cmocka_unit_test_setup_teardown(test_a_worker_that_drains_is_ready_for_it_serves, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(test_without_http_no_port_is_opened, setup, teardown),
         cmocka_unit_test(test_a_master_is_ready_when_it_assigns_and_shows_its_workers),
         cmocka_unit_test(test_a_cold_master_is_healthy_but_not_ready),
