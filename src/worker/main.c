@@ -259,8 +259,7 @@ static void daemon_on_serving(struct worker *worker, int status)
     if (status != 0 || identity_write(&daemon->identity, false) != 0)
         daemon_give_up(); /* the log says why; the state is as the former process left it */
     snprintf(address.host, sizeof address.host, "%s", worker->wire.host);
-    log_info("worker", "serving %" PRIu64 " ms after the start",
-             (uv_hrtime() - daemon->started_ns) / 1000000);
+    log_info("worker", "started in %" PRIu64 " ms", (uv_hrtime() - daemon->started_ns) / 1000000);
     printf("serving %s id=%s incarnation=%016" PRIx64 " shards=%u memory=%s",
            address_format(&address, text), worker->wire.id, worker->wire.incarnation,
            worker->wire.n_shards, units_format_size(worker->options.memory_bytes, memory));

@@ -178,23 +178,15 @@ static void test_lists_are_cut_and_say_so(void **state)
     json_decref(json);
 }
 
-static void test_a_worker_that_drains_is_healthy_but_not_ready(void **state)
+static void test_a_worker_that_drains_is_shown_so(void **state)
 {
     struct cluster *c = *state;
     const char *args[] = {"drain", "w1", "--no-move", "--masters", c->masters, NULL};
     struct daemon_process drain;
-    struct http_reply reply;
     json_t *json;
 
     daemon_process_start(&drain, "overhand", args, NULL);
     assert_int_equal(daemon_process_end(&drain, 0), 0);
-    http_client_get(c->workers[1].http_port, "/readyz", &reply);
-    assert_int_equal(reply.code, 503);
-    assert_non_null(strstr(reply.body, "takes no new data"));
-    http_reply_fini(&reply);
-    http_client_get(c->workers[1].http_port, "/healthz", &reply);
-    assert_int_equal(reply.code, 200);
-    http_reply_fini(&reply);
     json = get(c, c->workers[1].http_port, "/api/v1/worker", 200);
     assert_true(json_is_true(json_object_get(json, "draining")));
     json_decref(json);
@@ -256,7 +248,7 @@ int main(void)
         TEST(test_a_worker_that_does_not_answer_is_named_and_the_others_are_shown),
         TEST(test_a_master_that_ends_while_it_asks_workers_ends_well),
         TEST(test_lists_are_cut_and_say_so),
-        TEST(test_a_worker_that_drains_is_healthy_but_not_ready),
+        TEST(test_a_worker_that_drains_is_shown_so),
         TEST(test_lost_workers_are_a_problem_and_shown_as_lost),
         TEST(test_names_that_cannot_be_read_and_strangers_are_told_apart),
     };
