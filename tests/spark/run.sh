@@ -80,8 +80,8 @@ compile_tests() {
         cat "$dir/javac.log" >&2
         return 1
     }
-    "$JAVA_HOME/bin/jar" cf "$dir/tests.jar" -C "$dir/classes" .
-    mv "$dir/tests.jar" "$tests_jar"
+    "$JAVA_HOME/bin/jar" cf "$tests_jar.$$" -C "$dir/classes" .
+    mv "$tests_jar.$$" "$tests_jar" # in one step: another suite may just start
 }
 compile_tests
 
