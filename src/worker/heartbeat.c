@@ -193,7 +193,8 @@ void heartbeat_flush_start(struct heartbeat *heartbeat, struct heartbeat_flush *
     heartbeat_send(heartbeat);
 }
 
-/* A link has its answer: who has waited for that goes on; the others need another heartbeat. */
+/* A link has its answer: who has waited for that goes on. The others need another heartbeat, for which
+ * a link that still waits for an answer is not ready: its own answer brings us here again. */
 static void heartbeat_check_flushes(struct heartbeat *heartbeat)
 {
     struct list *node, *after;
@@ -205,10 +206,11 @@ static void heartbeat_check_flushes(struct heartbeat *heartbeat)
 
         for (unsigned i = 0; i < heartbeat->n_links; i++) {
             const struct heartbeat_link *link = &heartbeat->links[i];
+            bool late = link->state == LINK_KNOWN && link->answered_census < flush->census;
 
-            all &= link->state != LINK_KNOWN || link->answered_census >= flush->census;
+            all &= !late;
+            again |= late && !link->calling;
         }
-        again |= !all;
         if (all)
             flush_finish(flush, 0);
     }

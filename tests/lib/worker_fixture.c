@@ -20,8 +20,10 @@ static void fixture_init(struct worker_fixture *f)
     f->run_bytes = 1 << 20;
     f->heartbeat_ms = 2000;
     sim_disk_init(&f->disk, &fixture_loop(f)->loop, 2);
-    snprintf(f->master.host, sizeof f->master.host, "master");
-    f->master.port = 9700;
+    for (unsigned i = 0; i < 2; i++) {
+        snprintf(f->masters[i].host, sizeof f->masters[i].host, i == 0 ? "master" : "master-2");
+        f->masters[i].port = 9700;
+    }
 }
 
 void worker_fixture_init(struct worker_fixture *f)
@@ -105,8 +107,8 @@ void worker_fixture_start(struct worker_fixture *f, uint64_t incarnation)
                                      .zone = "zone-1",
                                      .n_shards = WORKER_FIXTURE_SHARDS,
                                      .memory_bytes = WORKER_FIXTURE_SHARDS * f->memory_bytes,
-                                     .masters = &f->master,
-                                     .n_masters = f->with_master,
+                                     .masters = f->masters,
+                                     .n_masters = f->n_masters,
                                      .lease_default_ms = 120000,
                                      .lease_max_ms = 3600000,
                                      .heartbeat_ms = f->heartbeat_ms,

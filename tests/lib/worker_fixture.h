@@ -22,12 +22,13 @@ struct worker_fixture {
     struct sim_disk disk;
     struct disk_dir dirs[WORKER_FIXTURE_SHARDS];
     struct worker *worker;
-    struct address master; /* "master:9700": nobody listens unless the test does */
+    /* "master:9700" and "master-2:9700": nobody listens unless the test does */
+    struct address masters[2];
     uint64_t
         memory_bytes; /* this and the next three: of each shard; change before worker_fixture_start */
     uint64_t partition_max_bytes, disk_deadline_ms;
     uint32_t run_bytes;
-    bool with_master;
+    unsigned n_masters;    /* of these that it is told of: none, unless the test says so */
     uint64_t heartbeat_ms; /* this and the next two: before worker_fixture_start */
     bool drain_at_end;
     Overhand__Wire__Service

@@ -26,7 +26,9 @@ struct script {
 
 struct fixture {
     struct worker_fixture worker;
-    struct script script;
+    struct script script, other; /* of the first master, and of the second if there is one */
+    struct heartbeat_flush flush;
+    bool flushed;
 };
 
 static int script_on_header(struct rpc_conn *conn, struct rpc_frame *frame)
@@ -107,11 +109,34 @@ static void script_on_listener_closed(struct net_listener *listener)
 {
 }
 
+static void script_listen_at(struct fixture *f, struct script *script, unsigned n)
+{
+    const struct address *address = &f->worker.masters[n];
+
+    assert_int_equal(net_listen(sim_net_host(f->worker.net, address->host), address,
+                                script_on_accept, script, &script->listener),
+                     0);
+}
+
 static void script_listen(struct fixture *f)
 {
-    assert_int_equal(net_listen(sim_net_host(f->worker.net, "master"), &f->worker.master,
-                                script_on_accept, &f->script, &f->script.listener),
-                     0);
+    script_listen_at(f, &f->script, 0);
+}
+
+static void script_close(struct script *script)
+{
+    if (script->listener != NULL)
+        net_listener_close(script->listener, script_on_listener_closed);
+    if (script->conn != NULL)
+        rpc_close(script->conn, OVERHAND_E_CLOSED);
+}
+
+static void script_fini(struct script *script)
+{
+    if (script->last != NULL)
+        overhand__wire__heartbeat__free_unpacked(script->last, NULL);
+    if (script->who != NULL)
+        overhand__wire__register_worker__free_unpacked(script->who, NULL);
 }
 
 static int fixture_setup(void **state)
@@ -119,7 +144,7 @@ static int fixture_setup(void **state)
     struct fixture *f = mem_zalloc(sizeof *f);
 
     worker_fixture_init(&f->worker);
-    f->worker.with_master = true;
+    f->worker.n_masters = 1;
     f->script.interval_ms = 1000;
     *state = f;
     return 0;
@@ -131,16 +156,12 @@ static int fixture_teardown(void **state)
 
     if (f->worker.worker != NULL)
         (void)worker_fixture_stop(&f->worker);
-    if (f->script.listener != NULL)
-        net_listener_close(f->script.listener, script_on_listener_closed);
-    if (f->script.conn != NULL)
-        rpc_close(f->script.conn, OVERHAND_E_CLOSED);
+    script_close(&f->script);
+    script_close(&f->other);
     sim_loop_advance_ms(&f->worker.loop, 100);
     worker_fixture_fini(&f->worker);
-    if (f->script.last != NULL)
-        overhand__wire__heartbeat__free_unpacked(f->script.last, NULL);
-    if (f->script.who != NULL)
-        overhand__wire__register_worker__free_unpacked(f->script.who, NULL);
+    script_fini(&f->script);
+    script_fini(&f->other);
     mem_free(f);
     return 0;
 }
@@ -295,6 +316,34 @@ static void test_masters_hear_of_draining_before_the_worker_is_gone(void **state
     assert_int_equal(worker_fixture_stop(&f->worker), 0);
 }
 
+static void on_flushed(struct heartbeat_flush *flush, int status)
+{
+    struct fixture *f = container_of(flush, struct fixture, flush);
+
+    assert_int_equal(status, 0); /* one master has answered */
+    f->flushed = true;
+}
+
+static void test_a_silent_master_is_waited_for_without_hurrying_the_others(void **state)
+{
+    struct fixture *f = *state;
+    unsigned n;
+
+    f->worker.n_masters = 2;
+    script_listen(f);
+    script_listen_at(f, &f->other, 1);
+    worker_fixture_start(&f->worker, 77);
+    sim_loop_advance_ms(&f->worker.loop, 500);
+    f->other.silent = true;
+    n = f->script.n_heartbeats;
+    heartbeat_flush_start(&f->worker.worker->heartbeat, &f->flush, on_flushed);
+    sim_loop_advance_ms(&f->worker.loop, HEARTBEAT_FLUSH_MS - 1);
+    assert_false(f->flushed);
+    assert_in_range(f->script.n_heartbeats - n, 1, 5); /* and one at each interval */
+    sim_loop_advance_ms(&f->worker.loop, 1);
+    assert_true(f->flushed);
+}
+
 static void test_a_worker_may_be_stopped_at_any_time_of_its_registration(void **state)
 {
     struct fixture *f = *state;
@@ -320,6 +369,7 @@ int main(void)
         TEST(test_a_master_that_does_not_answer_is_given_up_and_tried_again),
         TEST(test_a_master_that_talks_nonsense_is_given_up_and_tried_again),
         TEST(test_masters_hear_of_draining_before_the_worker_is_gone),
+        TEST(test_a_silent_master_is_waited_for_without_hurrying_the_others),
         TEST(test_a_worker_may_be_stopped_at_any_time_of_its_registration),
     };
 

@@ -55,7 +55,7 @@ static int setup(void **state)
                                         &master_options, 42, &f->master),
                      0);
     for (unsigned i = 0; i < 2; i++) {
-        f->workers[i].with_master = true;
+        f->workers[i].n_masters = 1;
         f->workers[i].heartbeat_ms = HEARTBEAT_MS;
         f->workers[i].memory_bytes = 8 << 20;
     }

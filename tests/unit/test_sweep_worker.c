@@ -74,10 +74,10 @@ static void begin(struct fixture *f)
     n_allocs = refuse_count = 0;
     worker_fixture_init(&f->worker);
     f->worker.memory_bytes = 4 << 20;
-    f->worker.with_master = true;
+    f->worker.n_masters = 1;
     sim_net_set_segment(f->worker.net, 300); /* breaks come in the middle of frames */
-    rc = master_server_open(sim_net_host(f->worker.net, "master"), &f->worker.master, &options, 42,
-                            &f->master);
+    rc = master_server_open(sim_net_host(f->worker.net, "master"), &f->worker.masters[0], &options,
+                            42, &f->master);
     ASSERT(rc == 0);
     for (uint32_t i = 0; i < BLOCKS; i++)
         worker_peer_block(f->blocks[i], &home, 1, 0, i, i + 1 == BLOCKS, PAYLOAD);
@@ -195,7 +195,7 @@ static void check_recovered(struct fixture *f)
     message.shuffle_id = 1;
     message.n_maps = message.n_partitions = 4;
     ASSERT(raw_peer_open(&driver, &f->worker.loop, sim_net_host(f->worker.net, "driver"),
-                         &f->worker.master));
+                         &f->worker.masters[0]));
     raw_peer_send_hello(&driver, OVERHAND__WIRE__ROLE__ROLE_DRIVER, WORKER_FIXTURE_APP, 0);
     raw_peer_send_message(&driver, FRAME_REGISTER_SHUFFLE, 9, &message.base, NULL, 0);
     sim_loop_advance_ms(&f->worker.loop, 1000);
