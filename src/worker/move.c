@@ -3,6 +3,7 @@
  *   next partition -> read a piece -> push it to the partition's target -> read on ... -> next
  *     the target refuses or is gone -> another one, or a pause when there is none -> push again
  *     the partition cannot be read -> counted; what comes behind it stays here
+ *     it was dropped, or the target says that its owner has deleted everything -> next
  *
  * Operations end when no partition is left, or after mover_stop or the shard's end, when what they
  * wait for has ended. Blocks are acked by the target's memory, like any second copy.
@@ -299,6 +300,25 @@ static void move_on_read(struct partition_read *read, int status)
 
 /* ---- pushing ---- */
 
+/* Was it dropped meanwhile? */
+static bool move_is_unwanted(const struct move_op *op)
+{
+    struct partition *partition = store_hold_partition(op->mover->shard->store, &op->name.home);
+
+    if (partition != NULL)
+        partition_drop(partition);
+    return partition != op->partition;
+}
+
+/* What is left of it is not moved. */
+static void move_leave(struct move_op *op)
+{
+    if (op->offset < op->name.bytes)
+        op->mover->progress.total_bytes -= op->name.bytes - op->offset;
+    partition_read_finish(&op->read);
+    move_partition_finish(op);
+}
+
 /* The first of a partition's targets that may be tried; NULL: none. */
 static const struct move_target *move_choose(const struct move_op *op)
 {
@@ -346,9 +366,8 @@ static void move_push(struct move_op *op)
 {
     struct shard *shard = op->mover->shard;
 
-    if (move_is_over(op)) {
-        partition_read_finish(&op->read);
-        move_partition_finish(op);
+    if (move_is_over(op) || move_is_unwanted(op)) {
+        move_leave(op);
         return;
     }
     const struct move_target *target = move_choose(op);
@@ -392,6 +411,10 @@ static void move_on_pushed(struct peer_push *push, int status, const char *text)
 
     if (status == OVERHAND_E_BUSY) {
         move_wait(op, text);
+        return;
+    }
+    if (push->code == OVERHAND_E_EXPIRED) { /* the application has ended, and did not know of us */
+        move_leave(op);
         return;
     }
     if (status != 0) {

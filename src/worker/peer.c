@@ -457,6 +457,7 @@ static void peer_on_reply(struct rpc_call *call, int status, const uint8_t *head
     }
     if (reply != NULL)
         overhand__wire__status__free_unpacked(reply, NULL);
+    push->code = status;
     if (status != 0 && status != OVERHAND_E_BUSY)
         peer_push_finish(push, OVERHAND_E_REPLICA,
                          error_text[0] != '\0' ? error_text : overhand_strerror(status));

@@ -51,6 +51,7 @@ struct peer_push {
     int n_body;
     size_t len;           /* of the body */
     uint64_t incarnation; /* with status 0: of the worker that has the copy; TOLD: who is asked */
+    int code;             /* what the other one answered, also with status OVERHAND_E_REPLICA */
     peer_push_cb done;
 };
 

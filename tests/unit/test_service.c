@@ -133,6 +133,18 @@ static int write_all(struct fixture *f, unsigned worker)
     return rc;
 }
 
+/* As the application's driver does at its end. */
+static void delete_all(struct fixture *f, unsigned worker)
+{
+    Overhand__Wire__Unregister message = OVERHAND__WIRE__UNREGISTER__INIT;
+    struct worker_peer driver;
+
+    peer_open(f, worker, &driver, OVERHAND__WIRE__ROLE__ROLE_DRIVER, 0);
+    message.all = true;
+    assert_int_equal(worker_peer_call(&driver, FRAME_UNREGISTER, &message.base, NULL, 0), 0);
+    worker_peer_close(&driver);
+}
+
 /* How many partitions the worker has whole, each block once and in order. */
 static unsigned count_whole(struct fixture *f, unsigned worker)
 {
@@ -368,18 +380,38 @@ static void test_a_target_that_lost_what_it_took_gets_it_once_more(void **state)
 static void test_what_is_dropped_meanwhile_is_not_waited_for(void **state)
 {
     struct fixture *f = *state;
-    Overhand__Wire__Unregister message = OVERHAND__WIRE__UNREGISTER__INIT;
-    struct worker_peer driver;
 
     start(f, 1);
     assert_int_equal(write_all(f, 0), 0);
     assert_int_equal(set_service(f, 0, OVERHAND__WIRE__SERVICE__SERVICE_DRAINING), 0);
     await_state(f, 0, "draining", "no other worker is known");
-    peer_open(f, 0, &driver, OVERHAND__WIRE__ROLE__ROLE_DRIVER, 0);
-    message.all = true;
-    assert_int_equal(worker_peer_call(&driver, FRAME_UNREGISTER, &message.base, NULL, 0), 0);
-    worker_peer_close(&driver);
+    delete_all(f, 0);
     worker_fixture_start(&f->workers[1], 78);
+    await_state(f, 0, "drained", "");
+}
+
+static void test_what_is_deleted_on_its_way_is_not_waited_for(void **state)
+{
+    struct fixture *f = *state;
+
+    start(f, 2);
+    assert_int_equal(write_all(f, 0), 0);
+    sim_net_cut(f->workers[0].net, "worker", "worker-2");
+    assert_int_equal(set_service(f, 0, OVERHAND__WIRE__SERVICE__SERVICE_DRAINING), 0);
+    await_state(f, 0, "draining", "worker-2");
+    delete_all(f, 0);
+    await_state(f, 0, "drained", "");
+}
+
+/* Its owner has ended, and knew of the other worker alone: that one refuses it for ever. */
+static void test_what_its_owner_deleted_elsewhere_is_not_waited_for(void **state)
+{
+    struct fixture *f = *state;
+
+    start(f, 2);
+    assert_int_equal(write_all(f, 0), 0);
+    delete_all(f, 1);
+    assert_int_equal(set_service(f, 0, OVERHAND__WIRE__SERVICE__SERVICE_DRAINING), 0);
     await_state(f, 0, "drained", "");
 }
 
@@ -619,6 +651,8 @@ int main(void)
         TEST(test_a_target_that_is_away_for_a_while_delays_it),
         TEST(test_a_target_that_lost_what_it_took_gets_it_once_more),
         TEST(test_what_is_dropped_meanwhile_is_not_waited_for),
+        TEST(test_what_is_deleted_on_its_way_is_not_waited_for),
+        TEST(test_what_its_owner_deleted_elsewhere_is_not_waited_for),
         TEST(test_what_cannot_be_read_stays_and_is_never_called_drained),
         TEST(test_undrained_it_takes_data_again_and_may_be_drained_once_more),
         TEST(test_it_drains_without_moving_if_that_is_wanted),
