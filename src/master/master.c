@@ -252,6 +252,8 @@ int master_on_heartbeat(struct master *master, Overhand__Wire__Heartbeat *messag
     member->assigned_since_heard = 0;
     if (message->drained)
         moved_note_drained(master, message->worker, now_ms);
+    else
+        moved_forget_drained(master, message->worker);
     return 0;
 }
 

@@ -144,6 +144,8 @@ enum {
 /* A worker says that it has drained: remembered for forget_after_ms, whoever takes its place. */
 void moved_note_drained(struct master *master, const Overhand__Wire__Worker *worker,
                         uint64_t now_ms);
+/* It says that it has not, or not any more: what it acks from now on is with it alone. */
+void moved_forget_drained(struct master *master, const Overhand__Wire__Worker *worker);
 /* Forget those that are older; UINT64_MAX: all. */
 void moved_forget(struct master *master, uint64_t now_ms);
 

@@ -98,6 +98,22 @@ void moved_note_drained(struct master *master, const Overhand__Wire__Worker *wor
     drained->worker.zone = (char *)"";
 }
 
+void moved_forget_drained(struct master *master, const Overhand__Wire__Worker *worker)
+{
+    unsigned kept = 0;
+
+    for (unsigned i = 0; i < master->n_drained; i++) {
+        struct drained_worker *drained = &master->drained[i];
+
+        if (drained->worker.incarnation == worker->incarnation &&
+            strcmp(drained->id, worker->id) == 0)
+            drained_free(drained);
+        else
+            master->drained[kept++] = *drained;
+    }
+    master->n_drained = kept;
+}
+
 /* Does it hold some of the shuffle that another worker may have brought? */
 static bool moved_holds(const struct member *member, uint64_t app_uid, uint32_t shuffle_id)
 {

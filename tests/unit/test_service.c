@@ -449,6 +449,21 @@ static void test_undrained_it_takes_data_again_and_may_be_drained_once_more(void
     await_state(f, 0, "drained", "");
 }
 
+/* What it acks from then on is with it alone: a writer that loses it must not hear that it drained. */
+static void test_undrained_it_is_not_remembered_as_drained(void **state)
+{
+    struct fixture *f = *state;
+
+    start(f, 2);
+    assert_int_equal(write_all(f, 0), 0);
+    assert_int_equal(set_service(f, 0, OVERHAND__WIRE__SERVICE__SERVICE_DRAINING), 0);
+    await_state(f, 0, "drained", "");
+    assert_where(f, SHUFFLE, "worker-2", "worker-1");
+    assert_int_equal(set_service(f, 0, OVERHAND__WIRE__SERVICE__SERVICE_OPEN), 0);
+    await_state(f, 0, "alive", "");
+    assert_where(f, SHUFFLE, "worker-2", "");
+}
+
 static void test_it_drains_without_moving_if_that_is_wanted(void **state)
 {
     struct fixture *f = *state;
@@ -655,6 +670,7 @@ int main(void)
         TEST(test_what_its_owner_deleted_elsewhere_is_not_waited_for),
         TEST(test_what_cannot_be_read_stays_and_is_never_called_drained),
         TEST(test_undrained_it_takes_data_again_and_may_be_drained_once_more),
+        TEST(test_undrained_it_is_not_remembered_as_drained),
         TEST(test_it_drains_without_moving_if_that_is_wanted),
         TEST(test_it_remembers_what_it_was_told_over_restarts),
         TEST(test_a_worker_that_ended_well_may_come_back_for_a_while),
