@@ -160,17 +160,21 @@ static const char *faults_host(struct sim_faults *faults)
 
 /* ---- machines ---- */
 
-static void strike_loss(struct sim_faults *faults)
+void sim_faults_kill(struct sim_faults *faults, struct sim_worker *worker)
 {
     static const enum sim_disk_crash crashes[] = {SIM_DISK_KILLED, SIM_DISK_KILLED,
                                                   SIM_DISK_SYNCED_ONLY, SIM_DISK_TORN};
     static const char *const names[] = {"killed", "killed", "without power", "without power, torn"};
-    struct sim_worker *worker = faults_worker(faults);
     uint32_t how = faults_below(faults, 4), restart_ms = faults_restart_ms(faults);
 
     sim_report_note(&faults->world->report, "FAULT %s is %s, again in %d ms", worker->id,
                     names[how], (int)restart_ms);
     sim_worker_kill(worker, crashes[how], restart_ms);
+}
+
+static void strike_loss(struct sim_faults *faults)
+{
+    sim_faults_kill(faults, faults_worker(faults));
 }
 
 static void strike_stop(struct sim_faults *faults)
@@ -222,13 +226,29 @@ static void undo_slow_link(struct strike *strike)
     sim_net_slow(strike->faults->world->net, strike->a, strike->b, 0);
 }
 
+static void net_strike_begin(struct sim_faults *faults, const char *a, const char *b, uint32_t ms,
+                             void (*undo)(struct strike *strike))
+{
+    struct strike *strike = strike_begin(faults, FAULT_NET, ms, undo);
+
+    strike->a = a;
+    strike->b = b;
+    strike->long_enough = ms > LEASE_RISK_MS;
+}
+
+void sim_faults_cut(struct sim_faults *faults, const char *a, const char *b, uint32_t ms)
+{
+    net_strike_begin(faults, a, b, ms, undo_cut);
+    sim_report_note(&faults->world->report, "FAULT %s - %s is cut for %u ms", a, b, ms);
+    sim_net_cut(faults->world->net, a, b);
+}
+
 static void strike_net(struct sim_faults *faults)
 {
     struct world *world = faults->world;
     uint32_t kind = faults_below(faults, 3), ms = faults_duration_ms(faults);
     const char *a = world->victim != NULL ? world->victim->id : faults_host(faults);
     const char *b = faults_host(faults);
-    struct strike *strike;
 
     if (strcmp(a, b) == 0)
         return;
@@ -238,16 +258,12 @@ static void strike_net(struct sim_faults *faults)
         sim_faults_act(faults, FAULT_NET);
         return;
     }
-    strike = strike_begin(faults, FAULT_NET, ms, kind == 1 ? undo_cut : undo_slow_link);
-    strike->a = a;
-    strike->b = b;
-    strike->long_enough = ms > LEASE_RISK_MS;
     if (kind == 1) {
-        sim_report_note(&world->report, "FAULT %s - %s is cut for %u ms", a, b, ms);
-        sim_net_cut(world->net, a, b);
+        sim_faults_cut(faults, a, b, ms);
     } else {
         uint32_t bytes_per_ms = 1u << faults_below(faults, 10);
 
+        net_strike_begin(faults, a, b, ms, undo_slow_link);
         sim_report_note(&world->report, "FAULT %s - %s is slow for %u ms: %u bytes/ms", a, b, ms,
                         bytes_per_ms);
         sim_net_slow(world->net, a, b, bytes_per_ms);
@@ -424,9 +440,14 @@ static void faults_on_strike(struct loop_timer *timer)
 
     while ((faults->enabled & FAULT_BIT(class)) == 0)
         class = (class + 1) % FAULT_DRAWN;
+    sim_faults_strike(faults, class);
+    sim_faults_start(faults);
+}
+
+void sim_faults_strike(struct sim_faults *faults, enum fault_class class)
+{
     faults->n_strikes++;
     strikes[class](faults);
-    sim_faults_start(faults);
 }
 
 void sim_faults_stop(struct sim_faults *faults)

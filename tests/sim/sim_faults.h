@@ -11,6 +11,7 @@
 #include "net/loop.h"
 
 struct world;
+struct sim_worker;
 
 enum fault_class {
     FAULT_LOSS,     /* a worker was killed, lost power, or could not write all when it stopped */
@@ -59,6 +60,10 @@ void sim_faults_stop(struct sim_faults *faults);
 /* Strikes that last: one of the class began, or ended. */
 void sim_faults_begin(struct sim_faults *faults, enum fault_class class);
 void sim_faults_end(struct sim_faults *faults, enum fault_class class);
+/* Strike with one of these, whatever is enabled: a class; a worker's kill; a link's cut. */
+void sim_faults_strike(struct sim_faults *faults, enum fault_class class);
+void sim_faults_kill(struct sim_faults *faults, struct sim_worker *worker);
+void sim_faults_cut(struct sim_faults *faults, const char *a, const char *b, uint32_t ms);
 /* One that is over at once. */
 void sim_faults_act(struct sim_faults *faults, enum fault_class class);
 /* Did one of these classes (bits) act at or after since_ns? */
