@@ -474,6 +474,17 @@ void sim_disk_restart(struct sim_disk *sim)
     sim->crashed = false;
 }
 
+void sim_disk_wipe(struct sim_disk *sim)
+{
+    struct list *node, *file, *after;
+
+    sim_dirs_check_closed(&sim->dirs);
+    list_for_each(node, &sim->dirs) {
+        list_for_each_safe(file, after, &container_of(node, struct sim_dir, node)->files)
+            sim_file_unlink(container_of(file, struct sim_file, node));
+    }
+}
+
 /* ---- looking and damaging ---- */
 
 static struct sim_file *sim_find(struct sim_disk *sim, const char *path, const char *name)

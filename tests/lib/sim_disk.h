@@ -93,6 +93,8 @@ enum sim_disk_crash {
 void sim_disk_crash(struct sim_disk *sim, enum sim_disk_crash crash);
 /* It works again, with what has survived. The code that had files open must have closed them. */
 void sim_disk_restart(struct sim_disk *sim);
+/* Empty ones instead, of the same sizes. No file may be open. */
+void sim_disk_wipe(struct sim_disk *sim);
 
 /* ---- looking and damaging ---- */
 

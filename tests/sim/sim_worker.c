@@ -5,8 +5,11 @@
  *
  * A killed process is cut off: its host is down, its disk has crashed; then it is closed by the
  * ordinary path, which frees all it had. It is freed by a posted task, because its last callback
- * stands on it. What main.c keeps in the state file is kept here: the incarnation, and whether the
- * former process ended clean. */
+ * stands on it. What main.c keeps in the state file is kept here: the incarnation, what it was told
+ * to do, and whether the former process ended clean.
+ *
+ * A machine that leaves takes its disks with it. If it had drained that is no fault, whoever finds
+ * something missing; if not, it is the same as a kill. */
 #include "sim_worker.h"
 
 #include <stdio.h>
@@ -113,6 +116,14 @@ static uint64_t worker_add_shard(struct sim_worker *self, uint32_t index)
     return stats.n_bad_files;
 }
 
+static int worker_keep_service(void *owner, Overhand__Wire__Service service)
+{
+    struct sim_worker *self = owner;
+
+    self->service = service;
+    return 0;
+}
+
 void sim_worker_start(struct sim_worker *self)
 {
     struct world *world = self->world;
@@ -131,7 +142,9 @@ void sim_worker_start(struct sim_worker *self)
                                      .heartbeat_ms = HEARTBEAT_MS,
                                      .shutdown_ms = SHUTDOWN_MS,
                                      .seed = rng_next(&self->rng),
-                                     .owner = self};
+                                     .service = self->service,
+                                     .owner = self,
+                                     .keep_service = worker_keep_service};
     uint64_t n_bad_files = 0;
 
     snprintf(options.listen.host, sizeof options.listen.host, "%s", self->id);
@@ -191,14 +204,11 @@ void sim_worker_stop(struct sim_worker *self, uint32_t restart_ms)
     worker_stop(self->worker, worker_on_stopped);
 }
 
-void sim_worker_kill(struct sim_worker *self, enum sim_disk_crash crash, uint32_t restart_ms)
+/* Cut its process off; it is not dying yet. */
+static void worker_cut(struct sim_worker *self, enum sim_disk_crash crash, uint32_t restart_ms)
 {
     enum sim_worker_state state = self->state;
 
-    if (state == SIM_WORKER_DOWN || state == SIM_WORKER_DYING)
-        return;
-    worker_count_away(self);
-    sim_faults_act(&self->world->faults, FAULT_LOSS);
     self->restart_ms = restart_ms;
     worker_set_state(self, SIM_WORKER_DYING);
     sim_net_down(self->world->net, self->id, true);
@@ -208,6 +218,52 @@ void sim_worker_kill(struct sim_worker *self, enum sim_disk_crash crash, uint32_
         worker_stop(self->worker, worker_on_stopped);
 }
 
+void sim_worker_kill(struct sim_worker *self, enum sim_disk_crash crash, uint32_t restart_ms)
+{
+    if (self->state == SIM_WORKER_DOWN || self->state == SIM_WORKER_DYING)
+        return;
+    worker_count_away(self);
+    sim_faults_act(&self->world->faults, FAULT_LOSS);
+    worker_cut(self, crash, restart_ms);
+}
+
+/* ---- leaving ---- */
+
+bool sim_worker_drained(const struct sim_worker *self)
+{
+    return self->worker != NULL && self->worker->service.drained;
+}
+
+void sim_worker_note_undrained(struct sim_worker *self)
+{
+    worker_count_away(self);
+    sim_faults_act(&self->world->faults, FAULT_LOSS);
+}
+
+void sim_worker_leave(struct sim_worker *self, bool at_once, uint32_t restart_ms)
+{
+    ASSERT(self->state == SIM_WORKER_SERVING && (!at_once || sim_worker_drained(self)));
+    self->leaves = true;
+    if (at_once) {
+        worker_cut(self, SIM_DISK_SYNCED_ONLY, restart_ms);
+        return;
+    }
+    self->restart_ms = restart_ms;
+    self->overdue = false;
+    self->worker->options.drain_at_end = true;
+    worker_set_state(self, SIM_WORKER_STOPPING);
+    worker_stop(self->worker, worker_on_stopped);
+}
+
+/* The process has ended: its disks are gone. */
+static void worker_lose_disks(struct sim_worker *self)
+{
+    self->leaves = self->clean = false;
+    self->service = OVERHAND__WIRE__SERVICE__SERVICE_OPEN;
+    sim_disk_wipe(&self->disk);
+    sim_report_note(&self->world->report, "%s has left with its disks", self->id);
+}
+
 static void worker_on_stopped(struct worker *worker, int status)
 {
     struct sim_worker *self = worker->options.owner;
@@ -215,7 +271,10 @@ static void worker_on_stopped(struct worker *worker, int status)
     if (status == OVERHAND_E_TIMEOUT && self->state == SIM_WORKER_STOPPING && !self->overdue) {
         self->overdue = true; /* the daemon gives up; what is left is closed as after a kill */
         sim_report_note(&self->world->report, "%s gives up stopping", self->id);
-        sim_worker_kill(self, SIM_DISK_KILLED, self->restart_ms);
+        if (self->leaves && sim_worker_drained(self))
+            worker_cut(self, SIM_DISK_KILLED, self->restart_ms);
+        else
+            sim_worker_kill(self, SIM_DISK_KILLED, self->restart_ms);
         return;
     }
     self->stop_status = status;
@@ -225,7 +284,13 @@ static void worker_on_stopped(struct worker *worker, int status)
 static void worker_on_reap(struct loop_task *task)
 {
     struct sim_worker *self = container_of(task, struct sim_worker, reap);
+    bool drained = sim_worker_drained(self);
 
+    if (self->leaves) {
+        self->left_drained = drained;
+        self->left_bytes = self->worker->service.progress.moved_bytes;
+    }
+    self->leased[0] = self->leased[1] = false; /* the next one may know nothing of them */
     worker_free(self->worker);
     self->worker = NULL;
     for (uint32_t i = 0; i < self->n_shards; i++) {
@@ -234,12 +299,16 @@ static void worker_on_reap(struct loop_task *task)
     }
     if (self->state == SIM_WORKER_STOPPING && self->stop_status == 0)
         self->clean = true;
-    else if (self->state == SIM_WORKER_STOPPING) /* it could not write everything */
+    else if (self->state == SIM_WORKER_STOPPING && !drained) /* it could not write everything */
         sim_faults_act(&self->world->faults, FAULT_LOSS);
     sim_report_note(&self->world->report, "%s is down, %s", self->id,
                     self->clean ? "clean" : "not clean");
     if (self->disk.crashed)
         sim_disk_restart(&self->disk);
+    if (self->leaves && self->state == SIM_WORKER_STOPPING && !drained)
+        sim_worker_note_undrained(self);
+    if (self->leaves)
+        worker_lose_disks(self);
     worker_set_state(self, SIM_WORKER_DOWN);
     if (self->restart_ms != SIM_NEVER_MS)
         loop_timer_start(&self->restart, self->restart_ms);
@@ -261,8 +330,8 @@ void sim_worker_heal(struct sim_worker *self)
 
 bool sim_worker_keeps(const struct sim_worker *self)
 {
-    return self->state == SIM_WORKER_STOPPING || self->state == SIM_WORKER_STARTING ||
-           (self->state == SIM_WORKER_DOWN && self->clean);
+    return (self->state == SIM_WORKER_STOPPING && !(self->leaves && sim_worker_drained(self))) ||
+           self->state == SIM_WORKER_STARTING || (self->state == SIM_WORKER_DOWN && self->clean);
 }
 
 struct attempt_sum {
@@ -327,10 +396,8 @@ static void worker_check_lease(struct sim_worker *self, unsigned index)
 
 void sim_worker_check(struct sim_worker *self)
 {
-    if (self->state != SIM_WORKER_SERVING) {
-        self->leased[0] = self->leased[1] = false;
+    if (self->state != SIM_WORKER_SERVING)
         return;
-    }
     for (uint32_t i = 0; i < self->n_shards; i++)
         worker_check_memory(self, i);
     for (unsigned i = 0; i < self->world->n_apps; i++)

@@ -38,6 +38,9 @@ struct sim_worker {
     bool counted_away;   /* FAULT_AWAY is counted since it went */
     bool disk_struck;    /* a fault has struck its disk */
     bool overdue;        /* the shutdown took too long */
+    bool leaves;         /* its disks go with its process */
+    bool left_drained;   /* the last time it left, others had everything */
+    uint64_t left_bytes; /* likewise: what it had brought to them */
     uint32_t restart_ms; /* after it is down; SIM_NEVER_MS: not by itself */
     struct loop_timer restart;
     struct loop_task reap;
@@ -47,6 +50,7 @@ struct sim_worker {
     /* the state file */
     uint64_t incarnation;
     bool clean;
+    Overhand__Wire__Service service;
 };
 
 /* Path of the n-th directory of any worker. Static memory. */
@@ -61,6 +65,13 @@ void sim_worker_start(struct sim_worker *self);
 void sim_worker_stop(struct sim_worker *self, uint32_t restart_ms);
 /* kill -9 or a power cut; starts again restart_ms later. */
 void sim_worker_kill(struct sim_worker *self, enum sim_disk_crash crash, uint32_t restart_ms);
+/* The machine goes, its disks with it: by SIGTERM, which drains first what has not drained, or at
+ * once, of one that has. Comes back empty restart_ms later. */
+void sim_worker_leave(struct sim_worker *self, bool at_once, uint32_t restart_ms);
+/* Its process says that others have everything. */
+bool sim_worker_drained(const struct sim_worker *self);
+/* It could not bring away what it had, and serves no more: that counts from now on. */
+void sim_worker_note_undrained(struct sim_worker *self);
 /* Everything is well again: a new process, now or as soon as this one is down. */
 void sim_worker_heal(struct sim_worker *self);
 /* It does not serve now, and will have everything when it serves again. */
