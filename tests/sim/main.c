@@ -1,10 +1,13 @@
 /* overhand_sim: simulated clusters, one per seed, judged by the record oracle.
  *
- *   overhand_sim [--seeds A-B | --seed S | --hours N] [--verbose]
+ *   overhand_sim [--seeds A-B | --seed S | --hours N] [--drains often|none] [--verbose]
+ *
+ * Workers leave in some of the seeds; with --drains in each of them, or in none.
  *
  * Each seed runs in a process of its own: so that one which crashes, hangs or leaks is named and
  * the others go on. The seeds that once found a bug run first. Of every so many seeds one is run
- * twice, and both runs must be equal. Exits with 1 when a seed failed, with 2 for bad arguments. */
+ * twice, and both runs must be equal. Exits with 1 when a seed failed, or when of many seeds none has
+ * drained a worker; with 2 for bad arguments. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,17 +26,23 @@ enum {
 
     TWICE_ONE_IN = 25,
     SEED_SECONDS_MAX = 100,
+    DRAINS_SEEDS = 100, /* among so many some worker drains */
     FAILED_MAX = 20
 };
 
 /* Seeds that found a bug, and what it was; the last entry ends the list. */
 static const struct {
     uint64_t seed;
+    enum sim_drains drains;
     const char *bug;
 } found[] = {
-    {1441, "a process that was frozen for 10 s took its disks for hanging, until the restart"},
-    {4195, "a worker ended behind its last ack to a writer, which did not look and won"},
-    {0, NULL},
+    {1441, SIM_DRAINS_NONE,
+     "a process that was frozen for 10 s took its disks for hanging, until the restart"},
+    {4195, SIM_DRAINS_NONE,
+     "a worker ended behind its last ack to a writer, which did not look and won"},
+    {417, SIM_DRAINS_OFTEN,
+     "a drain waited for data of an application that had ended and that others refused"},
+    {0, SIM_DRAINS_NONE, NULL},
 };
 
 /* What a child tells its parent. */
@@ -51,6 +60,7 @@ struct sum {
 struct options {
     uint64_t first, last;
     double hours;
+    enum sim_drains drains;
     bool verbose, one;
 };
 
@@ -64,6 +74,13 @@ static void counts_add(struct world_counts *sum, const struct world_counts *coun
     sum->n_strikes += counts->n_strikes;
     sum->n_turns += counts->n_turns;
     sum->virtual_ms += counts->virtual_ms;
+    sum->leaves.n_begun += counts->leaves.n_begun;
+    sum->leaves.n_drained += counts->leaves.n_drained;
+    sum->leaves.n_left += counts->leaves.n_left;
+    sum->leaves.n_undone += counts->leaves.n_undone;
+    sum->leaves.n_broken += counts->leaves.n_broken;
+    sum->leaves.n_companions += counts->leaves.n_companions;
+    sum->leaves.moved_bytes += counts->leaves.moved_bytes;
 }
 
 /* A hang ends the child: it may use so much of a processor, however busy the machine is. */
@@ -77,7 +94,7 @@ static void limit_seconds(unsigned seconds)
 
 /* Run a seed in a process of its own: what the code counts for a whole process begins at 0, as in a
  * replay. Returns: false when it failed, which has been told. */
-static bool run_seed(struct shared *shared, uint64_t seed, bool verbose)
+static bool run_seed(struct shared *shared, const struct world_options *options)
 {
     int status;
 
@@ -89,7 +106,7 @@ static bool run_seed(struct shared *shared, uint64_t seed, bool verbose)
     }
     if (pid == 0) {
         limit_seconds(SEED_SECONDS_MAX);
-        shared->hash = world_run(seed, verbose, &shared->counts);
+        shared->hash = world_run(options, &shared->counts);
         exit(0); /* leaks are looked for */
     }
     if (waitpid(pid, &status, 0) != pid) {
@@ -98,23 +115,25 @@ static bool run_seed(struct shared *shared, uint64_t seed, bool verbose)
     }
     if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
         return true;
-    if (WIFSIGNALED(status) || WEXITSTATUS(status) != SIM_EXIT_FAILED)
-        printf("---- seed %" PRIu64 " failed: the process ended with %s %d ----\n"
-               "replay: ./dev sim --seed %" PRIu64 " --verbose\n",
-               seed, WIFSIGNALED(status) ? "signal" : "status",
-               WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status), seed);
+    if (WIFSIGNALED(status) || WEXITSTATUS(status) != SIM_EXIT_FAILED) {
+        printf("---- seed %" PRIu64 " failed: the process ended with %s %d ----\n", options->seed,
+               WIFSIGNALED(status) ? "signal" : "status",
+               WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
+        sim_report_replay(options);
+    }
     return false;
 }
 
 /* The same again, with the same events. */
-static bool run_seed_again(struct shared *shared, uint64_t seed)
+static bool run_seed_again(struct shared *shared, struct world_options options)
 {
     uint64_t hash = shared->hash;
 
-    if (!run_seed(shared, seed, false))
+    options.verbose = false;
+    if (!run_seed(shared, &options))
         return false;
     if (shared->hash != hash)
-        printf("---- seed %" PRIu64 " failed ----\ntwo runs of it differ\n", seed);
+        printf("---- seed %" PRIu64 " failed ----\ntwo runs of it differ\n", options.seed);
     return shared->hash == hash;
 }
 
@@ -125,11 +144,13 @@ static void run_seeds(struct sum *sum, struct shared *shared, const struct optio
     for (uint64_t seed = options->first; seed <= options->last; seed++) {
         if (sum->n_failed == FAILED_MAX || (options->hours > 0 && time(NULL) >= end))
             return;
-        bool right = run_seed(shared, seed, options->verbose);
+        struct world_options one = {seed, options->drains, options->verbose};
+        bool right = run_seed(shared, &one);
+
         if (right)
             counts_add(&sum->counts, &shared->counts);
         if (right && seed % TWICE_ONE_IN == 0) {
-            right = run_seed_again(shared, seed);
+            right = run_seed_again(shared, one);
             sum->n_twice++;
         }
         sum->n_seeds++;
@@ -140,6 +161,7 @@ static void run_seeds(struct sum *sum, struct shared *shared, const struct optio
 static void print_sum(const struct sum *sum)
 {
     const struct world_counts *counts = &sum->counts;
+    const struct sim_leave_counts *leaves = &counts->leaves;
 
     printf("%" PRIu64 " seeds, %" PRIu64 " of them twice, %" PRIu64 " failed: %" PRIu64
            " faults, %" PRIu64 " map attempts (%" PRIu64 " failed), %" PRIu64 " reads (%" PRIu64
@@ -147,6 +169,22 @@ static void print_sum(const struct sum *sum)
            sum->n_seeds, sum->n_twice, sum->n_failed, counts->n_strikes, counts->n_attempts,
            counts->n_attempts_failed, counts->n_reads, counts->n_reads_failed, counts->n_records,
            counts->n_turns, (double)counts->virtual_ms / 3600000);
+    printf("drains: %" PRIu64 " begun, %" PRIu64 " completed with %" PRIu64 " bytes moved, %" PRIu64
+           " workers left with their disks, %" PRIu64 " undone, %" PRIu64 " broken, %" PRIu64
+           " faults aimed at them\n",
+           leaves->n_begun, leaves->n_drained, leaves->moved_bytes, leaves->n_left,
+           leaves->n_undone, leaves->n_broken, leaves->n_companions);
+}
+
+/* Many seeds, and not one worker that drained: the lane does not test what it should. */
+static bool sum_lacks_drains(const struct sum *sum, const struct options *options)
+{
+    bool lacks = options->drains != SIM_DRAINS_NONE && sum->n_seeds >= DRAINS_SEEDS &&
+                 (sum->counts.leaves.n_drained == 0 || sum->counts.leaves.n_left == 0);
+
+    if (lacks)
+        printf("no worker has drained and left\n");
+    return lacks;
 }
 
 /* ---- arguments ---- */
@@ -175,6 +213,10 @@ static bool parse_option(struct options *options, const char *name, const char *
     if (strcmp(name, "--seeds") == 0)
         return parse_number(value, "-", &options->first, &rest) && *rest == '-' &&
                parse_number(rest + 1, "", &options->last, &rest) && options->first <= options->last;
+    if (strcmp(name, "--drains") == 0) {
+        options->drains = strcmp(value, "none") == 0 ? SIM_DRAINS_NONE : SIM_DRAINS_OFTEN;
+        return options->drains == SIM_DRAINS_NONE || strcmp(value, "often") == 0;
+    }
     if (strcmp(name, "--hours") == 0) {
         options->hours = strtod(value, &end);
         options->first = (uint64_t)time(NULL) * 1000; /* seeds that no run has seen */
@@ -206,16 +248,18 @@ int main(int argc, char **argv)
         mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
     if (!parse(&options, argc, argv)) {
-        fprintf(stderr, "usage: overhand_sim [--seeds A-B | --seed S | --hours N] [--verbose]\n");
+        fprintf(stderr, "usage: overhand_sim [--seeds A-B | --seed S | --hours N] "
+                        "[--drains often|none] [--verbose]\n");
         return 2;
     }
     ASSERT(shared != MAP_FAILED);
     for (size_t i = 0; found[i].bug != NULL && !options.one; i++) {
-        struct options one = {.first = found[i].seed, .last = found[i].seed};
+        struct options one = {
+            .first = found[i].seed, .last = found[i].seed, .drains = found[i].drains};
 
         run_seeds(&sum, shared, &one);
     }
     run_seeds(&sum, shared, &options);
     print_sum(&sum);
-    return sum.n_failed > 0 ? 1 : 0;
+    return sum.n_failed > 0 || sum_lacks_drains(&sum, &options) ? 1 : 0;
 }

@@ -18,7 +18,10 @@ enum {
      * at any time */
     MAP_HIDDEN = FAULT_BIT(FAULT_NET) | FAULT_BIT(FAULT_TIME),
     MAP_DAMAGES = FAULT_BIT(FAULT_FLIP) | FAULT_BIT(FAULT_LEASE),
-    MAP_EXCUSE_MS = 30000, /* what struck so long before may still be felt */
+    /* of who drains, masters are needed: they name stand-ins, and know that it has drained */
+    MAP_LEAVE_EXCUSES = FAULT_BIT(FAULT_MASTER),
+    MAP_EXCUSE_MS = 30000,    /* what struck so long before may still be felt */
+    MAP_REMEMBERED_MS = 5000, /* an executor believes so long that a worker is gone */
     MAP_HEARD_MS = 200,    /* so long after its end a worker's connections are known to be gone */
     MAP_HIDDEN_MS = 30000, /* and so long at the most when that cannot be heard */
 };
@@ -126,6 +129,19 @@ static bool map_may_fail_with(const struct sim_map *map, int status)
     }
 }
 
+static bool map_excused(const struct sim_map *map, int status)
+{
+    const struct world *world = map_world(map);
+    uint64_t since_ns = map_since_ns(map, MAP_EXCUSE_MS);
+
+    return sim_faults_acted(&world->faults, MAP_EXCUSES, since_ns) ||
+           sim_faults_acted(&world->faults, FAULT_LASTING, 0) ||
+           (sim_faults_acted(&world->faults, MAP_LEAVE_EXCUSES, since_ns) &&
+            sim_leaves_since(&world->leaves, since_ns)) ||
+           (status == OVERHAND_E_NO_WORKERS &&
+            sim_leaves_all_since(&world->leaves, map_since_ns(map, MAP_REMEMBERED_MS)));
+}
+
 static void map_fail(struct sim_map *map, int status)
 {
     struct world *world = map_world(map);
@@ -137,8 +153,7 @@ static void map_fail(struct sim_map *map, int status)
                         overhand_error_name(status));
     if (world->victim != NULL)
         sim_report_fail(&world->report, "the other copies should have kept it going");
-    if (!sim_faults_acted(&world->faults, MAP_EXCUSES, map_since_ns(map, MAP_EXCUSE_MS)) &&
-        !sim_faults_acted(&world->faults, FAULT_LASTING, 0))
+    if (!map_excused(map, status))
         sim_report_fail(&world->report, "no fault excuses it");
     world->counts.n_attempts_failed++;
     sim_shuffle_on_map_failed(map->shuffle, map);
@@ -176,7 +191,8 @@ static uint64_t map_heard_ns(const struct sim_map *map)
 }
 
 /* May what was acked be gone already? A writer looks at the end whether its workers live, as far
- * as its connections tell. With one victim there is another copy. */
+ * as its connections tell; of one that has drained and left it does not know whether those live who
+ * took its data. With one victim there is another copy. */
 static bool map_may_be_gone(const struct sim_map *map)
 {
     const struct world *world = map_world(map);
@@ -188,7 +204,9 @@ static bool map_may_be_gone(const struct sim_map *map)
     }
     return map->epoch != shuffle->epoch || shuffle->dropped_ns >= map->started_ns ||
            (world->victim == NULL &&
-            sim_faults_acted(&world->faults, FAULT_BIT(FAULT_LOSS), map->heard_ns)) ||
+            (sim_faults_acted(&world->faults, FAULT_BIT(FAULT_LOSS), map->heard_ns) ||
+             (sim_faults_acted(&world->faults, FAULT_BIT(FAULT_LOSS), map->started_ns) &&
+              sim_leaves_since(&world->leaves, map->started_ns)))) ||
            sim_faults_acted(&world->faults, MAP_DAMAGES, map->started_ns);
 }
 

@@ -18,6 +18,8 @@ enum {
     /* data are there, and could not be had while the read went on */
     READ_HINDRANCES = FAULT_BIT(FAULT_AWAY) | FAULT_BIT(FAULT_NET) | FAULT_BIT(FAULT_READ) |
                       FAULT_BIT(FAULT_TIME) | FAULT_BIT(FAULT_SLOW),
+    /* who took the data of one that drained cannot be found */
+    READ_LEAVE_HINDRANCES = FAULT_BIT(FAULT_MASTER),
     /* blocks are damaged */
     READ_DAMAGES = FAULT_BIT(FAULT_FLIP) | FAULT_BIT(FAULT_LOSS),
     READ_EXCUSE_MS = 30000,
@@ -164,6 +166,17 @@ static bool read_went(const struct sim_read *read)
            read->shuffle->dropped_ns >= read->started_ns;
 }
 
+/* Is there one because a worker drained and left? Who took its data may be lost or unknown since; that
+ * it left is none. */
+static bool read_excused_by_leave(const struct sim_read *read, uint64_t since_ns)
+{
+    const struct world *world = read_world(read);
+
+    return sim_leaves_since(&world->leaves, read->data_ns) &&
+           (sim_faults_acted(&world->faults, FAULT_BIT(FAULT_LOSS), read->data_ns) ||
+            sim_faults_acted(&world->faults, READ_LEAVE_HINDRANCES, since_ns));
+}
+
 /* Is there an excuse for a failed read? */
 static bool read_excused(const struct sim_read *read, int status)
 {
@@ -177,7 +190,8 @@ static bool read_excused(const struct sim_read *read, int status)
         return sim_faults_acted(faults, READ_DAMAGES, read->data_ns);
     return read_went(read) || sim_faults_acted(faults, READ_LOSSES, read->data_ns) ||
            sim_faults_acted(faults, FAULT_BIT(FAULT_LOSS), read->heard_ns) ||
-           sim_faults_acted(faults, READ_HINDRANCES, since_ns);
+           sim_faults_acted(faults, READ_HINDRANCES, since_ns) ||
+           read_excused_by_leave(read, since_ns);
 }
 
 static void read_fail(struct sim_read *read, int status)

@@ -10,6 +10,7 @@
 #include "core/log.h"
 #include "core/mem.h"
 #include "core/rng.h"
+#include "world.h"
 
 enum { LINE_BYTES = 1024 };
 
@@ -22,16 +23,16 @@ static void report_on_log(void *arg, enum overhand_log_level level, const char *
 {
     const struct sim_report *report = arg;
 
-    if (report->verbose)
+    if (report->options->verbose)
         printf("%6llu.%03llu      %s\n", report_ms(report) / 1000, report_ms(report) % 1000, line);
 }
 
-void sim_report_init(struct sim_report *report, const struct sim_loop *loop, uint64_t seed,
-                     bool verbose)
+void sim_report_init(struct sim_report *report, const struct sim_loop *loop,
+                     const struct world_options *options)
 {
-    *report = (struct sim_report){.loop = loop, .seed = seed, .verbose = verbose};
+    *report = (struct sim_report){.loop = loop, .options = options};
     log_set_sink(report_on_log, report);
-    log_set_level(verbose ? OVERHAND_LOG_INFO : OVERHAND_LOG_ERROR);
+    log_set_level(options->verbose ? OVERHAND_LOG_INFO : OVERHAND_LOG_ERROR);
 }
 
 void sim_report_fini(struct sim_report *report)
@@ -65,22 +66,33 @@ void sim_report_note(struct sim_report *report, const char *format, ...)
     report->len += n;
     for (size_t i = 0; i < n; i++)
         report->hash = (report->hash ^ (uint8_t)line[i]) * 0x100000001b3;
-    if (report->verbose)
+    if (report->options->verbose)
         fwrite(line, 1, n, stdout);
+}
+
+void sim_report_replay(const struct world_options *options)
+{
+    static const char *const drains[] = {[SIM_DRAINS_DRAWN] = "",
+                                         [SIM_DRAINS_NONE] = "--drains none ",
+                                         [SIM_DRAINS_OFTEN] = "--drains often "};
+
+    printf("replay: ./dev sim %s--seed %llu --verbose\n", drains[options->drains],
+           (unsigned long long)options->seed);
 }
 
 _Noreturn void sim_report_fail(struct sim_report *report, const char *format, ...)
 {
     va_list args;
 
-    printf("---- seed %llu failed ----\n", (unsigned long long)report->seed);
-    if (!report->verbose)
+    printf("---- seed %llu failed ----\n", (unsigned long long)report->options->seed);
+    if (!report->options->verbose)
         fwrite(report->schedule, 1, report->len, stdout);
     printf("%6llu.%03llu  WRONG: ", report_ms(report) / 1000, report_ms(report) % 1000);
     va_start(args, format);
     vprintf(format, args);
     va_end(args);
-    printf("\nreplay: ./dev sim --seed %llu --verbose\n", (unsigned long long)report->seed);
+    printf("\n");
+    sim_report_replay(report->options);
     fflush(stdout);
     _exit(SIM_EXIT_FAILED);
 }

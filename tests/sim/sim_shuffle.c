@@ -16,7 +16,12 @@
 #include "sim_read.h"
 #include "world.h"
 
-enum { RETRY_MS_MAX = 2000, REGISTER_EXCUSE_MS = 60000, DROP_PAUSE_MS = 8000 };
+enum {
+    RETRY_MS_MAX = 2000,
+    REGISTER_EXCUSE_MS = 60000,
+    REGISTER_LEAVE_MS = 20000,
+    DROP_PAUSE_MS = 8000
+};
 
 static struct rng *shuffle_rng(const struct sim_shuffle *shuffle)
 {
@@ -146,6 +151,8 @@ static void shuffle_register(struct sim_shuffle *shuffle)
     }
     sim_report_note(&world->report, "%s", overhand_client_error(shuffle->app->driver));
     if (!sim_faults_acted(&world->faults, ~0u, world_ago_ns(world, REGISTER_EXCUSE_MS)) &&
+        !(shuffle->replicas > 1 && /* two must take data */
+          sim_leaves_since(&world->leaves, world_ago_ns(world, REGISTER_LEAVE_MS))) &&
         !sim_faults_acted(&world->faults, FAULT_LASTING, 0))
         sim_report_fail(&world->report, "no fault excuses it");
     shuffle->next_ns = shuffle_later_ns(shuffle, RETRY_MS_MAX);

@@ -87,12 +87,15 @@ static void world_tell(struct world *world)
     char names[160];
 
     sim_report_note(
-        &world->report, "%u masters, %u workers, %u apps%s; faults%s%s: %s, every %u ms",
+        &world->report, "%u masters, %u workers, %u apps%s; faults%s%s: %s, every %u ms%s",
         world->n_masters, world->n_workers, world->n_apps, world->heavy ? ", heavy" : "",
         world->victim != NULL ? " of " : "", world->victim != NULL ? world->victim->id : "",
         world->faults.enabled != 0 ? sim_faults_names(world->faults.enabled, names, sizeof names)
                                    : "none",
-        world->faults.interval_ms);
+        world->faults.interval_ms,
+        world->leaves.interval_ms == 0 ? ""
+        : world->leaves.rough          ? "; workers leave, roughly"
+                                       : "; workers leave");
 }
 
 static void world_on_tick(struct loop_timer *timer)
@@ -104,12 +107,14 @@ static void world_on_tick(struct loop_timer *timer)
     loop_timer_start(&world->tick, TICK_MS);
 }
 
-static void world_init(struct world *world, uint64_t seed, bool verbose)
+static void world_init(struct world *world, const struct world_options *options)
 {
+    bool leaves_alone;
+
     *world = (struct world){0};
     sim_loop_init(&world->loop);
-    sim_report_init(&world->report, &world->loop, seed, verbose);
-    rng_init(&world->rng, seed);
+    sim_report_init(&world->report, &world->loop, options);
+    rng_init(&world->rng, options->seed);
     world->heavy = rng_below(&world->rng, HEAVY_ONE_IN) == 0;
     world_make_net(world);
     world_make_masters(world);
@@ -119,7 +124,8 @@ static void world_init(struct world *world, uint64_t seed, bool verbose)
         sim_worker_init(&world->workers[i], world, i);
     if (rng_below(&world->rng, VICTIM_ONE_IN) == 0)
         world->victim = &world->workers[rng_below(&world->rng, world->n_workers)];
-    sim_faults_init(&world->faults, world, seed % CALM_ONE_IN == 0);
+    sim_leaves_init(&world->leaves, world, options->seed, options->drains, &leaves_alone);
+    sim_faults_init(&world->faults, world, leaves_alone || options->seed % CALM_ONE_IN == 0);
     world->n_apps = 1 + (unsigned)rng_below(&world->rng, WORLD_APPS_MAX);
     for (unsigned i = 0; i < world->n_apps; i++)
         sim_app_init(&world->apps[i], world, i);
@@ -141,6 +147,12 @@ static bool world_apps_over(const struct world *world)
     return true;
 }
 
+static void world_stop_faults(struct world *world)
+{
+    sim_leaves_stop(&world->leaves);
+    sim_faults_stop(&world->faults);
+}
+
 static void world_run_apps(struct world *world)
 {
     uint64_t stepped_ns = 0;
@@ -148,7 +160,7 @@ static void world_run_apps(struct world *world)
     while (!world_apps_over(world)) {
         if (!world->faults.over && world->loop.now_ns >= world->end_ns) {
             world->end_ns = world->loop.now_ns;
-            sim_faults_stop(&world->faults);
+            world_stop_faults(world);
         }
         if (world->faults.over && world->end_ns < world_ago_ns(world, LIVE_MS))
             sim_report_fail(&world->report, "all is well for %d s, and the applications do not end",
@@ -159,7 +171,7 @@ static void world_run_apps(struct world *world)
         world_step(world);
     }
     if (!world->faults.over)
-        sim_faults_stop(&world->faults);
+        world_stop_faults(world);
 }
 
 /* Turns until so much time has passed. */
@@ -188,6 +200,7 @@ static bool world_all_down(const struct world *world)
 
 static void world_end(struct world *world)
 {
+    sim_leaves_check_over(&world->leaves);
     for (unsigned i = 0; i < world->n_workers; i++) {
         sim_worker_check_empty(&world->workers[i]);
         sim_worker_stop(&world->workers[i], SIM_NEVER_MS);
@@ -210,20 +223,22 @@ static void world_end(struct world *world)
     sim_report_fini(&world->report);
 }
 
-uint64_t world_run(uint64_t seed, bool verbose, struct world_counts *counts)
+uint64_t world_run(const struct world_options *options, struct world_counts *counts)
 {
     static struct world world; /* large */
 
-    world_init(&world, seed, verbose);
+    world_init(&world, options);
     for (unsigned i = 0; i < world.n_masters; i++)
         sim_master_start(&world.masters[i]);
     for (unsigned i = 0; i < world.n_workers; i++)
         sim_worker_start(&world.workers[i]);
     sim_faults_start(&world.faults);
+    sim_leaves_start(&world.leaves);
     world_run_apps(&world);
     world_pass(&world, LEASES_MS);
     world.counts.virtual_ms = world.loop.now_ns / 1000000;
     world.counts.n_strikes = world.faults.n_strikes;
+    world.counts.leaves = world.leaves.counts;
     world_end(&world);
     *counts = world.counts;
     return world.report.hash;

@@ -5,6 +5,7 @@
 
 #include "sim_app.h"
 #include "sim_faults.h"
+#include "sim_leave.h"
 #include "sim_loop.h"
 #include "sim_master.h"
 #include "sim_net.h"
@@ -19,6 +20,13 @@ struct world_counts {
     uint64_t n_reads, n_reads_failed, n_records;
     uint64_t n_strikes, n_turns;
     uint64_t virtual_ms;
+    struct sim_leave_counts leaves;
+};
+
+struct world_options {
+    uint64_t seed;
+    enum sim_drains drains;
+    bool verbose;
 };
 
 struct world {
@@ -31,6 +39,7 @@ struct world {
     struct sim_net *net;
     struct sim_report report;
     struct sim_faults faults;
+    struct sim_leaves leaves;
     struct sim_worker workers[WORLD_WORKERS_MAX];
     unsigned n_workers;
     struct sim_master masters[WORLD_MASTERS_MAX];
@@ -47,7 +56,7 @@ struct world {
 
 /* Run a seed from beginning to end; ends the process when something is wrong. Returns: the hash of
  * all its events. */
-uint64_t world_run(uint64_t seed, bool verbose, struct world_counts *counts);
+uint64_t world_run(const struct world_options *options, struct world_counts *counts);
 /* One turn of the loop; for the clients' step hook. */
 void world_step(void *arg);
 /* Applications shall be stepped at that time at the latest. */
