@@ -15,6 +15,7 @@
 enum { PARTITION_FILE_VERSION = 1 };
 
 static const char run_magic[4] = "OVHR";
+static const char pack_magic[4] = "OVHK";
 static const char footer_magic[4] = "OVHF";
 static const char trailer_magic[4] = "OVHT";
 
@@ -32,6 +33,16 @@ static void put_magic(uint8_t *bytes, const char magic[4])
 static bool has_magic(const uint8_t *bytes, const char magic[4])
 {
     return memcmp(bytes, magic, 4) == 0 && bytes_get_u32(bytes + 4) == PARTITION_FILE_VERSION;
+}
+
+/* Rows of footers and parts; the first field is a file's offset, or a partition. */
+static void put_row(uint8_t *row, uint64_t first, uint64_t logical_offset, uint32_t data_bytes,
+                    uint32_t n_blocks)
+{
+    bytes_put_u64(row, first);
+    bytes_put_u64(row + 8, logical_offset);
+    bytes_put_u32(row + 16, data_bytes);
+    bytes_put_u32(row + 20, n_blocks);
 }
 
 static void put_home(uint8_t *bytes, const struct block_home *home)
@@ -52,14 +63,25 @@ static struct block_home get_home(const uint8_t *bytes)
 
 /* ---- runs ---- */
 
+size_t pack_front_bytes(uint32_t n_parts, uint32_t n_blocks)
+{
+    return round_up(RUN_HEADER_BYTES + (uint64_t)n_parts * RUN_PART_BYTES +
+                    (uint64_t)n_blocks * RUN_INDEX_ENTRY_BYTES);
+}
+
+uint64_t pack_file_bytes(uint32_t n_parts, uint32_t n_blocks, uint32_t data_bytes)
+{
+    return pack_front_bytes(n_parts, n_blocks) + round_up(data_bytes);
+}
+
 size_t run_front_bytes(uint32_t n_blocks)
 {
-    return round_up(RUN_HEADER_BYTES + (uint64_t)n_blocks * RUN_INDEX_ENTRY_BYTES);
+    return pack_front_bytes(0, n_blocks);
 }
 
 uint64_t run_file_bytes(uint32_t n_blocks, uint32_t data_bytes)
 {
-    return run_front_bytes(n_blocks) + round_up(data_bytes);
+    return pack_file_bytes(0, n_blocks, data_bytes);
 }
 
 /* CRC-32C of the 64 bytes with the field at 52 taken as 0. */
@@ -72,24 +94,35 @@ static uint32_t run_header_checksum(const uint8_t *bytes)
     return crc32c(crc, bytes + 56, RUN_HEADER_BYTES - 56);
 }
 
-void run_encode_front(uint8_t *front, struct run_header *header,
-                      const struct run_index_entry *index)
+/* Of parts and index, which stand behind the header. */
+static uint32_t run_index_checksum(const uint8_t *bytes, const struct run_header *header)
 {
-    uint8_t *entry = front + RUN_HEADER_BYTES;
-    size_t index_bytes = (size_t)header->n_blocks * RUN_INDEX_ENTRY_BYTES;
+    return crc32c(0, bytes,
+                  (size_t)header->n_parts * RUN_PART_BYTES +
+                      (size_t)header->n_blocks * RUN_INDEX_ENTRY_BYTES);
+}
 
-    ASSERT(header->n_blocks > 0 && header->n_blocks <= RUN_BLOCKS_MAX);
-    ASSERT(header->data_bytes <= RUN_DATA_BYTES_MAX);
-    memset(front, 0, run_front_bytes(header->n_blocks));
-    for (uint32_t i = 0; i < header->n_blocks; i++, entry += RUN_INDEX_ENTRY_BYTES) {
+static uint8_t *run_put_index(uint8_t *entry, const struct run_index_entry *index,
+                              uint32_t n_blocks)
+{
+    for (uint32_t i = 0; i < n_blocks; i++, entry += RUN_INDEX_ENTRY_BYTES) {
         bytes_put_u64(entry, index[i].attempt);
         bytes_put_u32(entry + 8, index[i].map_index);
         bytes_put_u32(entry + 12, index[i].length);
     }
-    header->index_checksum = crc32c(0, front + RUN_HEADER_BYTES, index_bytes);
+    return entry;
+}
 
-    put_magic(front, run_magic);
+/* Parts and index are there; the header comes last, for its checksum of them. */
+static void run_put_header(uint8_t *front, struct run_header *header)
+{
+    ASSERT(header->n_blocks > 0 && header->n_blocks <= RUN_BLOCKS_MAX);
+    ASSERT(header->data_bytes <= RUN_DATA_BYTES_MAX);
+    header->index_checksum = run_index_checksum(front + RUN_HEADER_BYTES, header);
+    put_magic(front, header->n_parts > 0 ? pack_magic : run_magic);
     put_home(front + 8, &header->home);
+    if (header->n_parts > 0)
+        bytes_put_u32(front + 20, header->n_parts);
     bytes_put_u64(front + 24, header->logical_offset);
     bytes_put_u64(front + 32, header->file_offset);
     bytes_put_u32(front + 40, header->data_bytes);
@@ -98,9 +131,42 @@ void run_encode_front(uint8_t *front, struct run_header *header,
     bytes_put_u32(front + 52, run_header_checksum(front));
 }
 
+void run_encode_front(uint8_t *front, struct run_header *header,
+                      const struct run_index_entry *index)
+{
+    memset(front, 0, run_front_bytes(header->n_blocks));
+    run_put_index(front + RUN_HEADER_BYTES, index, header->n_blocks);
+    run_put_header(front, header);
+}
+
+void pack_encode_front(uint8_t *front, struct run_header *header, const struct run_part *parts)
+{
+    uint8_t *row = front + RUN_HEADER_BYTES;
+    uint8_t *entry = row + (size_t)header->n_parts * RUN_PART_BYTES;
+
+    memset(front, 0, pack_front_bytes(header->n_parts, header->n_blocks));
+    for (uint32_t i = 0; i < header->n_parts; i++, row += RUN_PART_BYTES) {
+        put_row(row, parts[i].partition, parts[i].logical_offset, parts[i].data_bytes,
+                parts[i].n_blocks);
+        entry = run_put_index(entry, parts[i].index, parts[i].n_blocks);
+    }
+    run_put_header(front, header);
+}
+
+/* A pack's header has the number of parts in the partition's place. */
+static bool run_take_parts(struct run_header *header)
+{
+    header->n_parts = header->home.partition;
+    header->home.partition = PARTITION_PACK;
+    return header->n_parts > 0 && header->n_parts <= header->n_blocks &&
+           header->logical_offset == 0;
+}
+
 int run_decode_header(const uint8_t *bytes, uint64_t file_offset, struct run_header *header)
 {
-    if (!has_magic(bytes, run_magic))
+    bool is_pack = has_magic(bytes, pack_magic);
+
+    if (!is_pack && !has_magic(bytes, run_magic))
         return OVERHAND_E_PROTOCOL;
     if (bytes_get_u32(bytes + 52) != run_header_checksum(bytes))
         return OVERHAND_E_CHECKSUM;
@@ -113,7 +179,8 @@ int run_decode_header(const uint8_t *bytes, uint64_t file_offset, struct run_hea
         .index_checksum = bytes_get_u32(bytes + 48),
     };
     if (header->file_offset != file_offset || header->n_blocks == 0 ||
-        header->logical_offset > UINT64_MAX - RUN_DATA_BYTES_MAX)
+        header->logical_offset > UINT64_MAX - RUN_DATA_BYTES_MAX ||
+        (is_pack ? !run_take_parts(header) : header->home.partition == PARTITION_PACK))
         return OVERHAND_E_PROTOCOL;
     if (header->n_blocks > RUN_BLOCKS_MAX || header->data_bytes > RUN_DATA_BYTES_MAX)
         return OVERHAND_E_TOO_BIG;
@@ -125,9 +192,9 @@ int run_decode_index(const uint8_t *bytes, const struct run_header *header,
 {
     uint64_t sum = 0;
 
-    if (crc32c(0, bytes, (size_t)header->n_blocks * RUN_INDEX_ENTRY_BYTES) !=
-        header->index_checksum)
+    if (run_index_checksum(bytes, header) != header->index_checksum)
         return OVERHAND_E_CHECKSUM;
+    bytes += (size_t)header->n_parts * RUN_PART_BYTES;
     for (uint32_t i = 0; i < header->n_blocks; i++, bytes += RUN_INDEX_ENTRY_BYTES) {
         index[i].attempt = bytes_get_u64(bytes);
         index[i].map_index = bytes_get_u32(bytes + 8);
@@ -137,6 +204,46 @@ int run_decode_index(const uint8_t *bytes, const struct run_header *header,
         sum += index[i].length;
     }
     return sum == header->data_bytes ? 0 : OVERHAND_E_CHECKSUM;
+}
+
+/* Does the part have the next n_blocks of the index? Its offsets may be anything. */
+static bool run_part_fits(const struct run_part *part, uint32_t n_blocks_left)
+{
+    uint64_t sum = 0;
+
+    if (part->n_blocks == 0 || part->n_blocks > n_blocks_left ||
+        part->partition >= LIMIT_PARTITIONS ||
+        part->logical_offset > UINT64_MAX - RUN_DATA_BYTES_MAX)
+        return false;
+    for (uint32_t i = 0; i < part->n_blocks; i++)
+        sum += part->index[i].length;
+    return sum == part->data_bytes;
+}
+
+int run_decode_parts(const uint8_t *bytes, const struct run_header *header,
+                     const struct run_index_entry *index, struct run_part *parts)
+{
+    uint64_t data_offset = header->file_offset +
+                           pack_front_bytes(header->n_parts, header->n_blocks);
+    uint32_t n_blocks = 0;
+
+    for (uint32_t i = 0; i < header->n_parts; i++, bytes += RUN_PART_BYTES) {
+        uint64_t partition = bytes_get_u64(bytes);
+
+        parts[i] = (struct run_part){
+            .partition = partition < LIMIT_PARTITIONS ? (uint32_t)partition : PARTITION_PACK,
+            .logical_offset = bytes_get_u64(bytes + 8),
+            .data_bytes = bytes_get_u32(bytes + 16),
+            .n_blocks = bytes_get_u32(bytes + 20),
+            .data_offset = data_offset,
+            .index = index + n_blocks,
+        };
+        if (!run_part_fits(&parts[i], header->n_blocks - n_blocks))
+            return OVERHAND_E_CHECKSUM;
+        n_blocks += parts[i].n_blocks;
+        data_offset += parts[i].data_bytes;
+    }
+    return n_blocks == header->n_blocks ? 0 : OVERHAND_E_CHECKSUM;
 }
 
 /* ---- footer ---- */
@@ -169,12 +276,9 @@ void footer_encode(uint8_t *bytes, const struct partition_file_id *id, const cha
     bytes_put_u32(bytes + 36, (uint32_t)app_id_bytes);
     bytes_put_u32(bytes + 40, id->shard);
     bytes_put_u32(bytes + 44, id->number);
-    for (uint32_t i = 0; i < n_runs; i++, row += FOOTER_RUN_BYTES) {
-        bytes_put_u64(row, runs[i].file_offset);
-        bytes_put_u64(row + 8, runs[i].logical_offset);
-        bytes_put_u32(row + 16, runs[i].data_bytes);
-        bytes_put_u32(row + 20, runs[i].n_blocks);
-    }
+    for (uint32_t i = 0; i < n_runs; i++, row += FOOTER_RUN_BYTES)
+        put_row(row, runs[i].file_offset, runs[i].logical_offset, runs[i].data_bytes,
+                runs[i].n_blocks);
     memcpy(row, app_id, app_id_bytes);
 
     put_magic(trailer, trailer_magic);
@@ -234,9 +338,13 @@ void footer_run(const struct footer *footer, uint32_t i, struct run_place *run)
 
 void partition_file_name(const struct partition_file_id *id, char name[DISK_NAME_BYTES])
 {
-    int n = snprintf(name, DISK_NAME_BYTES, "%016" PRIx64 "-%" PRIu32 "-%" PRIu32 "-%" PRIu32,
-                     id->home.app_uid, id->home.shuffle_id, id->home.partition, id->shard);
+    char partition[16] = "pack";
+    int n;
 
+    if (id->home.partition != PARTITION_PACK)
+        snprintf(partition, sizeof partition, "%" PRIu32, id->home.partition);
+    n = snprintf(name, DISK_NAME_BYTES, "%016" PRIx64 "-%" PRIu32 "-%s-%" PRIu32, id->home.app_uid,
+                 id->home.shuffle_id, partition, id->shard);
     if (id->number == 0)
         snprintf(name + n, DISK_NAME_BYTES - (size_t)n, ".ovh");
     else
@@ -247,12 +355,16 @@ void partition_file_name(const struct partition_file_id *id, char name[DISK_NAME
  * exactly one name per file, without leading zeros, signs or blanks. */
 int partition_file_parse_name(const char *name, struct partition_file_id *id)
 {
-    struct partition_file_id found = {.number = 0};
+    struct partition_file_id found = {.number = 0}, pack = {.home.partition = PARTITION_PACK};
     char expected[DISK_NAME_BYTES];
 
-    if (sscanf(name, "%16" SCNx64 "-%10" SCNu32 "-%10" SCNu32 "-%10" SCNu32 ".%10" SCNu32 ".ovh",
-               &found.home.app_uid, &found.home.shuffle_id, &found.home.partition, &found.shard,
-               &found.number) < 4)
+    if (sscanf(name, "%16" SCNx64 "-%10" SCNu32 "-pack-%10" SCNu32 ".%10" SCNu32 ".ovh",
+               &pack.home.app_uid, &pack.home.shuffle_id, &pack.shard, &pack.number) >= 3)
+        found = pack;
+    else if (sscanf(name,
+                    "%16" SCNx64 "-%10" SCNu32 "-%10" SCNu32 "-%10" SCNu32 ".%10" SCNu32 ".ovh",
+                    &found.home.app_uid, &found.home.shuffle_id, &found.home.partition,
+                    &found.shard, &found.number) < 4)
         return OVERHAND_E_INVALID;
     partition_file_name(&found, expected);
     if (strcmp(name, expected) != 0)

@@ -1,36 +1,40 @@
-/* The format of a partition's append-only file. All integers little-endian, every part begins at a
- * multiple of 4096 bytes.
+/* The format of append-only files: of a partition's own, and of packs, which hold what is written of
+ * many small partitions of one shuffle. All integers little-endian, every run begins at a multiple of
+ * 4096 bytes.
  *
  *   file   := run* footer?
  *   run    := run header (64) | index: 16 bytes per block | zeros to 4096 | blocks | zeros to 4096
+ *             in a pack: run header | parts: 24 bytes each | index | zeros | blocks | zeros
  *   footer := footer header (64) | run table: 24 bytes per run | app_id | zeros to 4096;
  *             its last 32 bytes are the trailer
  *
  *   run header                     footer header                  trailer
- *    0 u8[4] "OVHR"                 0 u8[4] "OVHF"                 0 u8[4] "OVHT"
+ *    0 u8[4] "OVHR", "OVHK": pack   0 u8[4] "OVHF"                 0 u8[4] "OVHT"
  *    4 u32 version, 1               4 u32 version, 1               4 u32 version, 1
  *    8 u64 app_uid                  8 u64 app_uid                  8 u64 footer's file offset
  *   16 u32 shuffle_id              16 u32 shuffle_id              16 u64 footer's bytes
  *   20 u32 partition               20 u32 partition               24 u32 0
- *   24 u64 logical_offset          24 u64 file offset             28 u32 CRC-32C of the footer
- *   32 u64 file_offset             32 u32 n_runs                        without these 4 bytes
- *   40 u32 data_bytes              36 u32 app_id's bytes
- *   44 u32 n_blocks                40 u32 shard                   run table's row
- *   48 u32 CRC-32C of the index    44 u32 number                   0 u64 file_offset
- *   52 u32 CRC-32C of the header   48 zeros                        8 u64 logical_offset
- *          with 0 here             index entry                    16 u32 data_bytes
- *   56 zeros                        0 u64 attempt                 20 u32 n_blocks
- *                                   8 u32 map_index
- *                                  12 u32 length
+ *          pack: number of parts   24 u64 file offset             28 u32 CRC-32C of the footer
+ *   24 u64 logical_offset          32 u32 n_runs                        without these 4 bytes
+ *   32 u64 file_offset             36 u32 app_id's bytes
+ *   40 u32 data_bytes              40 u32 shard                   run table's row
+ *   44 u32 n_blocks                44 u32 number                   0 u64 file_offset
+ *   48 u32 CRC-32C of parts and    48 zeros                        8 u64 logical_offset
+ *          index                   index entry                    16 u32 data_bytes
+ *   52 u32 CRC-32C of the header    0 u64 attempt                 20 u32 n_blocks
+ *          with 0 here              8 u32 map_index               part: a row of the same form with
+ *   56 zeros                       12 u32 length                   0 u64 partition
  *
  * A run is what one flush wrote. Its blocks (core/block.h) lie at [logical_offset, + data_bytes) of
  * the partition's own byte sequence, which is all bytes ever appended, in order. The index tells
- * attempt, map index and length of each block, so that a map-range read is a list of pieces. A file
- * without footer (crash) is read by walking run headers; what follows the last whole run is a torn
- * tail. Writing goes on behind the last whole run, over footer or torn tail.
+ * attempt, map index and length of each block, so that a map-range read is a list of pieces. In a
+ * pack the parts say the same of one partition each; their blocks follow each other without gaps. A
+ * file without footer (crash) is read by walking run headers; what follows the last whole run is a
+ * torn tail. Writing goes on behind the last whole run, over footer or torn tail.
  * Names: "<app_uid, 16 hex digits>-<shuffle>-<partition>-<shard>.ovh", numbers decimal: built from
  * integers alone. A large partition goes on in a second file and so on: their names end in
- * "-<shard>.<number>.ovh", from 1 on. Which bytes of the sequence a file holds its runs say. */
+ * "-<shard>.<number>.ovh", from 1 on. Which bytes of the sequence a file holds its runs say. A pack has
+ * the word "pack" for the partition; in memory, headers and footers it has PARTITION_PACK. */
 #ifndef DISK_PARTITION_FILE_H
 #define DISK_PARTITION_FILE_H
 
@@ -44,9 +48,12 @@ enum {
     RUN_DATA_BYTES_MAX = 512 << 20,
     FOOTER_HEADER_BYTES = 64,
     FOOTER_RUN_BYTES = 24,
+    RUN_PART_BYTES = FOOTER_RUN_BYTES,
     FOOTER_TRAILER_BYTES = 32,
     FOOTER_RUNS_MAX = 1 << 22, /* a file with more is left without footer */
 };
+
+#define PARTITION_PACK UINT32_MAX /* in place of a partition's number: a pack of the shuffle */
 
 /* Who a file belongs to. */
 struct partition_file_id {
@@ -67,7 +74,17 @@ struct run_header {
     uint64_t file_offset; /* of this run; stored, so that a misdirected write shows */
     uint32_t data_bytes;
     uint32_t n_blocks;
-    uint32_t index_checksum; /* CRC-32C of the index entries */
+    uint32_t n_parts;        /* of a pack; 0: all of it is the partition's */
+    uint32_t index_checksum; /* CRC-32C of parts and index entries */
+};
+
+/* What a run holds of one partition. */
+struct run_part {
+    uint32_t partition;
+    uint32_t n_blocks, data_bytes;
+    uint64_t logical_offset;
+    uint64_t data_offset;                /* in the file, of its first block */
+    const struct run_index_entry *index; /* n_blocks of them */
 };
 
 /* One row of the footer's table. */
@@ -90,19 +107,29 @@ struct footer {
 size_t run_front_bytes(uint32_t n_blocks);
 /* All bytes of a run in the file. */
 uint64_t run_file_bytes(uint32_t n_blocks, uint32_t data_bytes);
+/* The same of a pack's run. */
+size_t pack_front_bytes(uint32_t n_parts, uint32_t n_blocks);
+uint64_t pack_file_bytes(uint32_t n_parts, uint32_t n_blocks, uint32_t data_bytes);
 /* Write header and index into `front` (run_front_bytes bytes, zeroed behind them);
  * header->index_checksum is computed. 1..RUN_BLOCKS_MAX blocks. */
 void run_encode_front(uint8_t *front, struct run_header *header,
                       const struct run_index_entry *index);
+/* The same for a pack's run: header->n_parts > 0 parts, whose blocks and bytes come to the header's.
+ * `front` has pack_front_bytes; data_offset of the parts is not used. */
+void pack_encode_front(uint8_t *front, struct run_header *header, const struct run_part *parts);
 /* Decode and check 64 bytes found at file_offset.
  * Returns: 0, OVERHAND_E_CHECKSUM, OVERHAND_E_PROTOCOL (no run of this version, or one that belongs
  * elsewhere), OVERHAND_E_TOO_BIG. */
 MUST_CHECK int run_decode_header(const uint8_t *bytes, uint64_t file_offset,
                                  struct run_header *header);
-/* Decode n_blocks entries behind the header and check them: checksum, every length, their sum.
- * `bytes` points at the first entry. Returns: 0, OVERHAND_E_CHECKSUM. */
+/* Decode n_blocks entries and check them: checksum, every length, their sum. `bytes` points behind
+ * the header. Returns: 0, OVERHAND_E_CHECKSUM. */
 MUST_CHECK int run_decode_index(const uint8_t *bytes, const struct run_header *header,
                                 struct run_index_entry *index);
+/* Decode a pack's n_parts parts and check that they divide the blocks of `index` among themselves;
+ * parts[i].index points into it. `bytes` as above. Returns: 0, OVERHAND_E_CHECKSUM. */
+MUST_CHECK int run_decode_parts(const uint8_t *bytes, const struct run_header *header,
+                                const struct run_index_entry *index, struct run_part *parts);
 
 /* Bytes of a footer for n_runs and an app id. */
 size_t footer_bytes(uint32_t n_runs, const char *app_id);
@@ -126,14 +153,16 @@ void partition_file_name(const struct partition_file_id *id, char name[DISK_NAME
 /* And back. Returns: 0, OVERHAND_E_INVALID (not a partition file's name). */
 MUST_CHECK int partition_file_parse_name(const char *name, struct partition_file_id *id);
 
-/* What a scan found in a file. Owns: runs, indexes and app_id, freed by partition_file_scan_fini.
- * Runs stand in the order of the file. */
+/* What a scan found in a file. Owns: runs, indexes, parts and app_id, freed by
+ * partition_file_scan_fini. Runs stand in the order of the file. */
 struct partition_file_scan {
     struct partition_file_id id;
     char *app_id; /* "" without footer */
     struct run_place *runs;
     struct run_index_entry **indexes; /* per run */
     uint32_t n_runs;
+    struct run_part *parts; /* of all runs; a partition's own file: one of each */
+    size_t n_parts, parts_capacity;
     uint64_t file_bytes;  /* the file's size */
     uint64_t valid_bytes; /* up to the end of the last whole run */
     bool sealed;          /* a footer that matches the runs */

@@ -73,24 +73,25 @@ static bool block_is_good(const uint8_t *bytes, const struct run_index_entry *en
            block_verify(bytes, &header, home) == 0;
 }
 
-/* Check all blocks of a run. Returns: 0 (torn_status says what was found), or the source's code. */
-static int scanner_verify(struct scanner *scanner, const struct run_place *run,
-                          const struct run_index_entry *index)
+/* Check all blocks of a part. Returns: 0 (torn_status says what was found), or the source's code. */
+static int scanner_verify(struct scanner *scanner, const struct run_part *part)
 {
-    uint64_t offset = run->file_offset + run_front_bytes(run->n_blocks);
+    struct block_home home = scanner->scan->id.home;
+    uint64_t offset = part->data_offset;
     uint32_t i = 0;
 
-    while (i < run->n_blocks) {
-        size_t len = index[i].length;
+    home.partition = part->partition;
+    while (i < part->n_blocks) {
+        size_t len = part->index[i].length;
         uint32_t end = i + 1;
 
-        while (end < run->n_blocks && len + index[end].length <= SCAN_WINDOW_BYTES)
-            len += index[end++].length;
+        while (end < part->n_blocks && len + part->index[end].length <= SCAN_WINDOW_BYTES)
+            len += part->index[end++].length;
         int rc = scanner_read(scanner, len, offset);
         if (rc != 0)
             return rc;
-        for (const uint8_t *block = scanner->buffer; i < end; block += index[i++].length) {
-            if (!block_is_good(block, &index[i], &scanner->scan->id.home))
+        for (const uint8_t *block = scanner->buffer; i < end; block += part->index[i++].length) {
+            if (!block_is_good(block, &part->index[i], &home))
                 return scanner_torn(scanner, OVERHAND_E_CHECKSUM);
         }
         offset += len;
@@ -99,7 +100,7 @@ static int scanner_verify(struct scanner *scanner, const struct run_place *run,
 }
 
 static void scan_append(struct partition_file_scan *scan, const struct run_place *run,
-                        struct run_index_entry *index)
+                        struct run_index_entry *index, uint32_t n_parts, uint64_t end_offset)
 {
     uint32_t n = scan->n_runs;
 
@@ -112,19 +113,67 @@ static void scan_append(struct partition_file_scan *scan, const struct run_place
     scan->runs[n] = *run;
     scan->indexes[n] = index;
     scan->n_runs++;
-    scan->valid_bytes = run->file_offset + run_file_bytes(run->n_blocks, run->data_bytes);
+    scan->n_parts += n_parts;
+    scan->valid_bytes = end_offset;
 }
 
-/* Read the index of a run whose header is good, and its blocks when asked; append a whole one. */
+/* Room for n more parts behind those that count. Returns: it. */
+static struct run_part *scan_parts(struct partition_file_scan *scan, uint32_t n)
+{
+    if (scan->n_parts + n > scan->parts_capacity) {
+        scan->parts_capacity = (scan->n_parts + n) * 2;
+        scan->parts = mem_reallocarray(scan->parts, scan->parts_capacity, sizeof *scan->parts);
+    }
+    return scan->parts + scan->n_parts;
+}
+
+/* What a run that is a partition's alone holds of it. */
+static struct run_part run_whole_part(const struct run_header *header,
+                                      const struct run_index_entry *index)
+{
+    return (struct run_part){.partition = header->home.partition,
+                             .n_blocks = header->n_blocks,
+                             .data_bytes = header->data_bytes,
+                             .logical_offset = header->logical_offset,
+                             .data_offset = header->file_offset + run_front_bytes(header->n_blocks),
+                             .index = index};
+}
+
+/* Decode index and parts, which the buffer holds, and check the blocks when asked.
+ * Returns: 0 (torn_status says what was found), or the source's code. */
+static int scanner_take_parts(struct scanner *scanner, const struct run_header *header,
+                              struct run_index_entry *index, struct run_part *parts,
+                              uint32_t n_parts)
+{
+    const uint8_t *bytes = scanner->buffer + RUN_HEADER_BYTES;
+    int rc = run_decode_index(bytes, header, index);
+
+    if (rc == 0 && header->n_parts > 0)
+        rc = run_decode_parts(bytes, header, index, parts);
+    else if (rc == 0)
+        parts[0] = run_whole_part(header, index);
+    if (rc != 0)
+        return scanner_torn(scanner, rc);
+    for (uint32_t i = 0; scanner->verify_blocks && i < n_parts; i++) {
+        rc = scanner_verify(scanner, &parts[i]);
+        if (rc != 0 || scanner->scan->torn_status != 0)
+            return rc;
+    }
+    return 0;
+}
+
+/* Read the front of a run whose header is good, and its blocks when asked; append a whole one. */
 static int scanner_take_run(struct scanner *scanner, const struct run_header *header)
 {
     struct run_place run = {header->file_offset, header->logical_offset, header->data_bytes,
                             header->n_blocks};
-    size_t front_bytes = run_front_bytes(run.n_blocks);
+    size_t front_bytes = pack_front_bytes(header->n_parts, run.n_blocks);
+    uint64_t file_bytes = pack_file_bytes(header->n_parts, run.n_blocks, run.data_bytes);
+    uint32_t n_parts = header->n_parts > 0 ? header->n_parts : 1;
     struct run_index_entry *index;
     int rc;
 
-    if (run_file_bytes(run.n_blocks, run.data_bytes) > scanner->runs_end - run.file_offset)
+    if (file_bytes > scanner->runs_end - run.file_offset)
         return scanner_torn(scanner, OVERHAND_E_PROTOCOL); /* cut off */
     if (front_bytes > DISK_ALIGN) {
         rc = scanner_read(scanner, front_bytes, run.file_offset);
@@ -132,16 +181,11 @@ static int scanner_take_run(struct scanner *scanner, const struct run_header *he
             return rc;
     }
     index = mem_alloc(run.n_blocks * sizeof *index);
-    rc = run_decode_index(scanner->buffer + RUN_HEADER_BYTES, header, index);
-    if (rc != 0) {
-        mem_free(index);
-        return scanner_torn(scanner, rc);
-    }
-    rc = scanner->verify_blocks ? scanner_verify(scanner, &run, index) : 0;
+    rc = scanner_take_parts(scanner, header, index, scan_parts(scanner->scan, n_parts), n_parts);
     if (rc != 0 || scanner->scan->torn_status != 0)
         mem_free(index);
     else
-        scan_append(scanner->scan, &run, index);
+        scan_append(scanner->scan, &run, index, n_parts, run.file_offset + file_bytes);
     return rc;
 }
 
@@ -252,6 +296,7 @@ void partition_file_scan_fini(struct partition_file_scan *scan)
     for (uint32_t i = 0; i < scan->n_runs; i++)
         mem_free(scan->indexes[i]);
     mem_free(scan->indexes);
+    mem_free(scan->parts);
     mem_free(scan->runs);
     mem_free(scan->app_id);
     *scan = (struct partition_file_scan){0};

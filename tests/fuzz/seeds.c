@@ -351,7 +351,11 @@ static void seed_partition_file(void)
 
         memset(input, 0, sizeof input);
         for (uint32_t i = 0; i < n_runs; i++) {
-            struct run_header run = {id.home, i * entry.length, at, entry.length, 1, 0};
+            struct run_header run = {.home = id.home,
+                                     .logical_offset = (uint64_t)i * entry.length,
+                                     .file_offset = at,
+                                     .data_bytes = entry.length,
+                                     .n_blocks = 1};
             uint8_t *front = input + 1 + at;
 
             places[i] = (struct run_place){at, run.logical_offset, run.data_bytes, 1};
@@ -369,6 +373,42 @@ static void seed_partition_file(void)
         }
     }
     seed_text("fuzz_partition_file", 4, "1122334455667788-9-1000-3.ovh");
+}
+
+/* A sealed pack with one run of two partitions, and its beginning. */
+static void seed_pack(void)
+{
+    const struct partition_file_id id = {.home = {0x1122334455667788u, 9, PARTITION_PACK},
+                                         .shard = 3};
+    const struct run_index_entry index[2] = {{100, 0, BLOCK_HEADER_BYTES + 100},
+                                             {100, 0, BLOCK_HEADER_BYTES + 100}};
+    struct run_header run = {
+        .home = id.home, .data_bytes = 2 * index[0].length, .n_blocks = 2, .n_parts = 2};
+    const struct run_place place = {0, 0, run.data_bytes, run.n_blocks};
+    struct run_part parts[2];
+    uint64_t end = pack_file_bytes(2, 2, run.data_bytes);
+
+    memset(input, 0, sizeof input);
+    for (uint32_t i = 0; i < 2; i++) {
+        struct block_home home = {id.home.app_uid, id.home.shuffle_id, 1000 + i};
+
+        parts[i] = (struct run_part){.partition = home.partition,
+                                     .n_blocks = 1,
+                                     .data_bytes = index[i].length,
+                                     .index = &index[i]};
+        seed_block(input + 1 + pack_front_bytes(2, 2) + (size_t)i * index[0].length, &home, i,
+                   false, 100);
+    }
+    pack_encode_front(input + 1, &run, parts);
+    footer_encode(input + 1 + end, &id, "app", &place, 1, end);
+    for (unsigned mended = 0; mended < 2; mended++) {
+        input[0] = (uint8_t)(8 | 1 | mended << 1);
+        input_len = 1 + end + footer_bytes(1, "app");
+        seed_end("fuzz_partition_file");
+        input_len = 1 + end - 1; /* torn inside the last page */
+        seed_end("fuzz_partition_file");
+    }
+    seed_text("fuzz_partition_file", 4, "1122334455667788-9-pack-3.ovh");
 }
 
 static void seed_texts(void)
@@ -420,6 +460,7 @@ int main(int argc, char **argv)
     seed_partition_file();
     seed_texts();
     seed_rows();
+    seed_pack();
     printf("%u seeds\n", n_seeds);
     return 0;
 }
