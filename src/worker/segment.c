@@ -10,7 +10,7 @@
 #include "disk/partition_file.h"
 
 enum {
-    SEGMENT_COPY_BYTES = 64 << 10, /* up to here growing copies */
+    SEGMENT_COPY_BYTES = 8 << 10, /* up to here growing copies */
     /* With more memory than this in use the caches will not hold what is appended until it is
      * written or read: pieces as large as the second go past them. */
     SEGMENT_CACHED_BYTES = 16 << 20,

@@ -1,6 +1,6 @@
 /* The memory of one future run: whole blocks in the order they came.
  *
- * Small segments are one chunk that doubles by copying up to 64 KiB; from then on chunks are added
+ * Small segments are one chunk that doubles by copying up to 8 KiB; from then on chunks are added
  * behind each other, nothing is copied again and blocks may lie across two chunks. All chunks but
  * the last are full, so that a segment is written as it lies. A segment that a reader holds is not
  * moved: whoever appends must begin another (segment_fits). */

@@ -72,11 +72,32 @@ static void test_it_grows_from_512_bytes_to_a_run_without_wasting_half(void **st
     }
     assert_int_equal(segment->capacity_bytes, MIB);
     assert_int_equal(f->account.used_bytes, MIB);
-    assert_int_equal(segment->n_chunks, 5); /* 64, 64, 128, 256, 512 KiB */
+    assert_int_equal(segment->n_chunks, 8); /* 8, 8, 16, 32, ... 512 KiB */
     check(f, segment, 0, f->len);
     check(f, segment, 65000, 2000); /* across two chunks */
     segment_drop(segment);
     assert_int_equal(f->account.used_bytes, 0);
+}
+
+static void test_the_longest_run_has_enough_chunks(void **state)
+{
+    struct fixture *f = *state;
+
+    for (size_t crossing = 0; crossing <= 16 * MIB; crossing += 16 * MIB) {
+        struct segment *segment = segment_new(&f->arena, &f->account, 1);
+        size_t limit = crossing == 0 ? SEGMENT_RUN_BYTES_MAX : SEGMENT_RUN_BYTES_MAX / 4 * 3;
+        uint8_t *block = mem_zalloc(16 * MIB);
+
+        while (segment->data_bytes + 777 <= limit)
+            segment_append(segment, block, 777, SEGMENT_RUN_BYTES_MAX);
+        if (crossing > 0) {
+            assert_true(segment_fits(segment, crossing, SEGMENT_RUN_BYTES_MAX));
+            segment_append(segment, block, crossing, SEGMENT_RUN_BYTES_MAX);
+        }
+        assert_true(segment->n_chunks <= SEGMENT_CHUNKS_MAX);
+        mem_free(block);
+        segment_drop(segment);
+    }
 }
 
 static void test_what_a_reader_holds_is_not_moved(void **state)
@@ -105,7 +126,7 @@ static void test_a_run_ends_near_its_size_but_takes_a_block_that_crosses_it(void
     append(f, segment, 600 * KIB);
     assert_true(segment_fits(segment, 600 * KIB, MIB));
     append(f, segment, 600 * KIB);
-    assert_true(segment->capacity_bytes <= 1280 * KIB);
+    assert_true(segment->capacity_bytes <= 1288 * KIB);
     assert_false(segment_fits(segment, 1, MIB));
     check(f, segment, 0, f->len);
     segment_drop(segment);
@@ -178,6 +199,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_it_grows_from_512_bytes_to_a_run_without_wasting_half,
                                         setup, teardown),
+        cmocka_unit_test_setup_teardown(test_the_longest_run_has_enough_chunks, setup, teardown),
         cmocka_unit_test_setup_teardown(test_what_a_reader_holds_is_not_moved, setup, teardown),
         cmocka_unit_test_setup_teardown(
             test_a_run_ends_near_its_size_but_takes_a_block_that_crosses_it, setup, teardown),
