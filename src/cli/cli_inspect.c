@@ -1,4 +1,4 @@
-/* `inspect`: the blocks of one partition file, offline.
+/* `inspect`: the blocks of one file of a partition, or of the many that share a pack, offline.
  *
  * The file is scanned with all checksums; of each block in a whole run the header is then read for
  * what the run's index leaves out (sequence, codec, raw length). A damaged or torn file is shown as
@@ -27,18 +27,19 @@ struct cli_inspect {
     json_t *blocks; /* array, owned */
 };
 
-static void cli_inspect_add(struct cli_inspect *inspect, uint32_t run, uint64_t offset,
-                            const struct block_header *header)
+static void cli_inspect_add(struct cli_inspect *inspect, uint32_t run, uint32_t partition,
+                            uint64_t offset, const struct block_header *header)
 {
-    json_t *json = json_pack("{si so so si si sb sb ss si si}", "run", (int)run, "file_offset",
-                             cli_json_number(offset), "attempt", cli_json_number(header->attempt),
-                             "map", (int)header->map_index, "sequence", (int)header->sequence,
-                             "last", header->last, "encrypted", header->encrypted, "codec",
-                             cli_codec_name(header->codec), "stored", (int)header->stored_length,
-                             "raw", (int)header->raw_length);
+    json_t *json = json_pack("{si si so so si si sb sb ss si si}", "run", (int)run, "partition",
+                             (int)partition, "file_offset", cli_json_number(offset), "attempt",
+                             cli_json_number(header->attempt), "map", (int)header->map_index,
+                             "sequence", (int)header->sequence, "last", header->last, "encrypted",
+                             header->encrypted, "codec", cli_codec_name(header->codec), "stored",
+                             (int)header->stored_length, "raw", (int)header->raw_length);
 
     json_array_append_new(inspect->blocks, json);
     cli_table_cell(&inspect->table, "%u", run);
+    cli_table_cell(&inspect->table, "%u", partition);
     cli_table_cell(&inspect->table, "%llu", (unsigned long long)offset);
     cli_table_cell(&inspect->table, "%llu", (unsigned long long)header->attempt);
     cli_table_cell(&inspect->table, "%u", header->map_index);
@@ -49,38 +50,58 @@ static void cli_inspect_add(struct cli_inspect *inspect, uint32_t run, uint64_t 
     cli_table_cell(&inspect->table, "%u", header->raw_length);
 }
 
-/* Read the block headers of one run. Returns: 0, OVERHAND_E_IO (the file changed meanwhile). */
-static int cli_inspect_run(struct cli_inspect *inspect, int fd,
-                           const struct partition_file_scan *scan, uint32_t run)
+/* Read the block headers of what a run has of a partition.
+ * Returns: 0, OVERHAND_E_IO (the file changed meanwhile). */
+static int cli_inspect_part(struct cli_inspect *inspect, int fd, uint32_t run,
+                            const struct run_part *part)
 {
-    const struct run_place *place = &scan->runs[run];
-    uint64_t offset = place->file_offset + run_front_bytes(place->n_blocks);
+    uint64_t offset = part->data_offset;
 
-    for (uint32_t i = 0; i < place->n_blocks; i++) {
+    for (uint32_t i = 0; i < part->n_blocks; i++) {
         uint8_t bytes[BLOCK_HEADER_BYTES];
         struct block_header header;
         if (pread(fd, bytes, sizeof bytes, (off_t)offset) != (ssize_t)sizeof bytes ||
             block_decode(bytes, &header) != 0)
             return OVERHAND_E_IO;
-        cli_inspect_add(inspect, run, offset, &header);
-        offset += scan->indexes[run][i].length;
+        cli_inspect_add(inspect, run, part->partition, offset, &header);
+        offset += part->index[i].length;
     }
     return 0;
+}
+
+static int cli_inspect_parts(struct cli_inspect *inspect, int fd,
+                             const struct partition_file_scan *scan)
+{
+    uint32_t run = 0;
+    int rc = 0;
+
+    for (size_t i = 0; i < scan->n_parts && rc == 0; i++) {
+        if (run + 1 < scan->n_runs && scan->parts[i].data_offset > scan->runs[run + 1].file_offset)
+            run++;
+        rc = cli_inspect_part(inspect, fd, run, &scan->parts[i]);
+    }
+    return rc;
+}
+
+/* The partition's number, or what the file is. */
+static json_t *cli_inspect_partition(const struct partition_file_id *id)
+{
+    return id->home.partition == PARTITION_PACK ? json_null() : cli_json_number(id->home.partition);
 }
 
 static void cli_inspect_print_json(struct cli_inspect *inspect,
                                    const struct partition_file_scan *scan, FILE *out)
 {
     const struct partition_file_id *id = &scan->id;
-    json_t *json = json_pack(
-        "{so so so so so sb so so so sO}", "uid", cli_json_uid(id->home.app_uid), "app",
-        cli_json_text(scan->app_id), "shuffle", cli_json_number(id->home.shuffle_id), "partition",
-        cli_json_number(id->home.partition), "shard", cli_json_number(id->shard), "sealed",
-        scan->sealed, "file_bytes", cli_json_number(scan->file_bytes), "valid_bytes",
-        cli_json_number(scan->valid_bytes), "torn",
-        scan->torn_status != 0 ? cli_json_text(overhand_error_name(scan->torn_status))
-                               : json_null(),
-        "blocks", inspect->blocks);
+    json_t *json =
+        json_pack("{so so so so so sb so so so sO}", "uid", cli_json_uid(id->home.app_uid), "app",
+                  cli_json_text(scan->app_id), "shuffle", cli_json_number(id->home.shuffle_id),
+                  "partition", cli_inspect_partition(id), "shard", cli_json_number(id->shard),
+                  "sealed", scan->sealed, "file_bytes", cli_json_number(scan->file_bytes),
+                  "valid_bytes", cli_json_number(scan->valid_bytes), "torn",
+                  scan->torn_status != 0 ? cli_json_text(overhand_error_name(scan->torn_status))
+                                         : json_null(),
+                  "blocks", inspect->blocks);
 
     cli_json_print(json, out);
 }
@@ -96,8 +117,11 @@ static void cli_inspect_print(struct cli_inspect *inspect, const struct partitio
     cli_text_clean(app_id);
     fprintf(out, "%s%s\n", app_id[0] != '\0' ? " " : "", app_id);
     mem_free(app_id);
-    fprintf(out, "shuffle      %u, partition %u, shard %u\n", id->home.shuffle_id,
-            id->home.partition, id->shard);
+    fprintf(out, "shuffle      %u, ", id->home.shuffle_id);
+    if (id->home.partition == PARTITION_PACK)
+        fprintf(out, "a pack of small partitions, shard %u\n", id->shard);
+    else
+        fprintf(out, "partition %u, shard %u\n", id->home.partition, id->shard);
     fprintf(out, "file         %s, %u runs, %s\n\n",
             units_format_size_about(scan->file_bytes, size), scan->n_runs,
             scan->sealed ? "sealed" : "not sealed: its worker runs or ended without shutting down");
@@ -111,14 +135,13 @@ static void cli_inspect_print(struct cli_inspect *inspect, const struct partitio
 static int cli_inspect_show(const struct cli_args *args, const char *path, int fd,
                             const struct partition_file_scan *scan, FILE *out)
 {
-    static const char *const titles[] = {">RUN", ">OFFSET", ">ATTEMPT", ">MAP", ">SEQUENCE",
-                                         "LAST", "CODEC",   ">STORED",  ">RAW"};
+    static const char *const titles[] = {">RUN",      ">PARTITION", ">OFFSET", ">ATTEMPT", ">MAP",
+                                         ">SEQUENCE", "LAST",       "CODEC",   ">STORED",  ">RAW"};
     struct cli_inspect inspect = {.blocks = json_array()};
-    int rc = 0;
+    int rc;
 
     cli_table_init(&inspect.table, titles, sizeof titles / sizeof titles[0]);
-    for (uint32_t run = 0; run < scan->n_runs && rc == 0; run++)
-        rc = cli_inspect_run(&inspect, fd, scan, run);
+    rc = cli_inspect_parts(&inspect, fd, scan);
     if (rc != 0)
         fprintf(stderr, "overhand: %s: changed while it was read\n", path);
     if (args->json)
@@ -132,9 +155,10 @@ static int cli_inspect_show(const struct cli_args *args, const char *path, int f
 
 static int cli_inspect_fail(const char *path, int rc)
 {
-    const char *hint = rc == OVERHAND_E_INVALID ? "not the name of a partition file "
-                                                  "(<uid>-<shuffle>-<partition>-<shard>.ovh)"
-                                                : overhand_strerror(rc);
+    const char *hint = rc == OVERHAND_E_INVALID
+                           ? "not the name of a partition file "
+                             "(<uid>-<shuffle>-<partition or pack>-<shard>.ovh)"
+                           : overhand_strerror(rc);
 
     fprintf(stderr, "overhand: %s: %s\n", path, hint);
     return CLI_PROBLEM;
@@ -167,7 +191,7 @@ static int cli_inspect_run_command(const struct cli_args *args, FILE *out)
 
 const struct cli_command cli_command_inspect = {
     .name = "inspect",
-    .summary = "Show the blocks of a partition file, offline.",
+    .summary = "Show the blocks of a partition file or of a pack, offline.",
     .options = "",
     .operand = "FILE",
     .operands_min = 1,
