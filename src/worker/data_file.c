@@ -4,6 +4,7 @@
 
 #include "core/log.h"
 #include "core/mem.h"
+#include "worker/pack.h"
 #include "worker/store_state.h"
 
 /* An operation of the file itself. */
@@ -19,25 +20,23 @@ static void data_file_on_open(struct disk_op *op, int status);
 static void data_file_on_moved_away(struct disk_op *op, int status);
 static void data_file_on_close(struct disk_op *op, int status);
 static void data_file_on_unlink(struct disk_op *op, int status);
-static struct dying_name *dying_name_find(const struct store *store, const struct block_home *home,
-                                          struct directory *directory);
 static void dying_name_drop(const struct data_file *file);
 
-struct data_file *data_file_new(struct partition *partition, struct directory *directory,
-                                uint32_t number)
+struct data_file *data_file_new(struct directory *directory, const struct block_home *home,
+                                uint32_t number, struct list *files)
 {
     struct data_file *file = mem_zalloc(sizeof *file);
 
-    file->store = partition->store;
+    file->store = directory->store;
     file->directory = directory;
-    file->home = partition_home(partition);
+    file->home = *home;
     file->disk_file.dir = directory->dir;
     file->disk_file.fd = -1;
     file->shard = file->store->options.shard;
     file->number = number;
     partition_file_name(&(struct partition_file_id){file->home, file->shard, number},
                         file->disk_file.name);
-    list_push_back(&partition->files, &file->node);
+    list_push_back(files, &file->node);
     list_init(&file->waiting);
     list_init(&file->idle);
     list_init(&file->seal);
@@ -48,7 +47,7 @@ struct data_file *data_file_new(struct partition *partition, struct directory *d
 struct data_file *data_file_of(struct partition *partition)
 {
     uint64_t max_bytes = partition->store->options.partition_max_bytes;
-    struct block_home home = partition_home(partition);
+    struct block_home home = partition_home(partition), pack = pack_home(partition->shuffle);
     struct data_file *last = NULL;
     struct list *node;
 
@@ -61,9 +60,11 @@ struct data_file *data_file_of(struct partition *partition)
     }
     if (last != NULL && (max_bytes == 0 || last->write_offset < max_bytes))
         return last;
-    if (dying_name_find(partition->store, &home, partition->directory) != NULL)
+    if (data_file_is_dying(partition->directory, &home) ||
+        data_file_is_dying(partition->directory, &pack))
         return NULL;
-    return data_file_new(partition, partition->directory, last == NULL ? 0 : last->number + 1);
+    return data_file_new(partition->directory, &home, last == NULL ? 0 : last->number + 1,
+                         &partition->files);
 }
 
 static void data_file_free(struct data_file *file)
@@ -72,6 +73,7 @@ static void data_file_free(struct data_file *file)
 
     if (file->dying)
         dying_name_drop(file);
+    mem_free(file->packs);
     mem_free(file);
     store->stats.n_files--;
     store->n_busy--;
@@ -279,20 +281,25 @@ static void data_file_on_unlink(struct disk_op *op, int status)
 
 /* ---- names about to be removed ---- */
 
-static struct dying_name *dying_name_find(const struct store *store, const struct block_home *home,
-                                          struct directory *directory)
+static struct dying_name *dying_name_find(const struct directory *directory,
+                                          const struct block_home *home)
 {
     struct dying_key key = {*home, directory};
     struct dying_name *name;
 
-    HASH_FIND(hh, store->dying, &key, sizeof key, name);
+    HASH_FIND(hh, directory->store->dying, &key, sizeof key, name);
     return name;
+}
+
+bool data_file_is_dying(const struct directory *directory, const struct block_home *home)
+{
+    return dying_name_find(directory, home) != NULL;
 }
 
 static void dying_name_drop(const struct data_file *file)
 {
     struct store *store = file->store;
-    struct dying_name *name = dying_name_find(store, &file->home, file->directory);
+    struct dying_name *name = dying_name_find(file->directory, &file->home);
 
     if (--name->n_files > 0)
         return;
@@ -317,7 +324,7 @@ void store_unblock(struct store *store)
 
 void data_file_doom(struct data_file *file)
 {
-    struct dying_name *name = dying_name_find(file->store, &file->home, file->directory);
+    struct dying_name *name = dying_name_find(file->directory, &file->home);
 
     if (name == NULL) {
         name = mem_zalloc(sizeof *name);

@@ -1,4 +1,4 @@
-/* One of a partition's files, opened when somebody uses it and closed when too many are.
+/* A partition's file, or a pack (pack.h): opened when somebody uses it, closed when too many are open.
  *
  *   CLOSED --somebody waits--> OPENING --> OPEN --idle and too many are open--> CLOSING --> CLOSED
  *     '--ended--> UNLINKING --> freed                '--ended--> CLOSING --> CLOSED
@@ -30,7 +30,7 @@ struct data_file_use {
 enum data_file_state { DATA_FILE_CLOSED, DATA_FILE_BUSY, DATA_FILE_OPEN };
 
 struct data_file {
-    struct list node; /* partition->files; once ended directory->parked, or none */
+    struct list node; /* partition->files, shuffle->packs; once ended directory->parked, or none */
     struct store *store;
     struct directory *directory;
     struct block_home home;
@@ -43,7 +43,10 @@ struct data_file {
     bool lost;                  /* a sync failed: what is in it cannot be relied on */
     bool sealed;                /* ends with a good footer, synced */
     uint32_t n_users;
-    uint32_t n_runs;
+    uint32_t n_runs;  /* of a partition; in a pack of all of them */
+    uint32_t n_holds; /* of a pack: pack.h */
+    uint32_t n_packs; /* likewise, with packs */
+    struct run_place *packs;
     uint64_t write_offset; /* where the next run goes */
     uint64_t end_bytes;    /* nothing of the file lies behind this */
     struct list waiting;   /* uses */
@@ -51,13 +54,15 @@ struct data_file {
     struct list seal;      /* store_seal's queue */
 };
 
-/* A file that does not exist yet. Owns: data_file_end frees it. */
-struct data_file *data_file_new(struct partition *partition, struct directory *directory,
-                                uint32_t number);
+/* A file that does not exist yet, entered in `files`. Owns: data_file_end frees it. */
+struct data_file *data_file_new(struct directory *directory, const struct block_home *home,
+                                uint32_t number, struct list *files);
 /* The file for the partition's next run: the last one in its present directory, or one more when
- * there is none or that is as large as a file may be. NULL: not yet, because a file of its name, a
- * former partition's, is still to be removed. */
+ * there is none or that is as large as a file may be. NULL: not yet, because a file that may have
+ * runs of its name, a former partition's, is still to be removed. */
 struct data_file *data_file_of(struct partition *partition);
+/* Is a file of this name still to be removed from the directory? */
+bool data_file_is_dying(const struct directory *directory, const struct block_home *home);
 
 /* Open the file if it is not and keep it open: `ready` runs once, later. With status 0 the caller
  * must call data_file_release. status: 0, what opening said, OVERHAND_E_IO (the directory hangs). */
@@ -68,7 +73,7 @@ void data_file_release(struct data_file *file);
 void data_file_go_on(struct data_file *file);
 /* Close, remove when asked, free. Nobody may be using it. Counted in store->n_busy until done. */
 void data_file_end(struct data_file *file, bool remove);
-/* Its partition was unregistered: it will be removed, and until then nobody may create its name
+/* Its partition, or a pack's shuffle, was unregistered: it will be removed, and until then nobody may create its name
  * again. */
 void data_file_doom(struct data_file *file);
 

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "core/mem.h"
+#include "worker/pack.h"
 #include "worker/store_state.h"
 
 enum {
@@ -48,6 +49,9 @@ static void partition_free(struct partition *partition)
     directory_unqueue(partition);
     while ((node = list_pop_front(&partition->segments)) != NULL)
         segment_drop(container_of(node, struct segment, node));
+    for (uint32_t i = 0; partition->packed && i < partition->n_runs; i++)
+        if (pack_is(partition->runs[i].file))
+            pack_drop_run(partition->runs[i].file);
     list_for_each_safe(node, after, &partition->files) {
         struct data_file *file = container_of(node, struct data_file, node);
 
@@ -170,6 +174,7 @@ void partition_add_run(struct partition *partition, const struct run *run)
             mem_reallocarray(partition->runs, partition->runs_capacity, sizeof *partition->runs);
     }
     partition->runs[partition->n_runs++] = *run;
+    partition->packed |= pack_is(run->file); /* one that was recovered */
     run->file->n_runs++;
     partition->store->stats.n_runs++;
 }

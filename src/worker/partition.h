@@ -5,12 +5,13 @@
  * only one write of a partition is under way at any time, so runs and segments stay in the order of
  * the sequence and files have no holes. A partition has one file that grows: when that is as large
  * as files may be, the next run begins another; when its directory leaves service, what is still
- * in memory goes to a file elsewhere.
+ * in memory goes to a file elsewhere. Small runs of many partitions of a shuffle are written together
+ * to a file that these share, a pack.
  *
  * Life: made by the first append, known to the store until it is unregistered or the store closes,
  * freed when the last hold is dropped (readers, the write under way). Its files go with it:
- * removed after unregister, closed otherwise. An unregister leaves partitions alone that hold newer
- * attempts than it means. */
+ * removed after unregister, closed otherwise; a pack when the last run in it goes. An unregister
+ * leaves partitions alone that hold newer attempts than it means. */
 #ifndef WORKER_PARTITION_H
 #define WORKER_PARTITION_H
 
@@ -24,8 +25,8 @@ struct store_shuffle;
 
 /* A part of the sequence that lies in a file. */
 struct run {
-    struct data_file *file; /* one of partition->files */
-    uint64_t file_offset;   /* of its header */
+    struct data_file *file; /* one of partition->files, or a pack */
+    uint64_t data_offset;   /* in the file, of its first block */
     uint64_t logical_offset;
     uint32_t data_bytes;
     uint32_t first_block, n_blocks; /* in the partition's index */
@@ -39,6 +40,7 @@ struct partition {
     bool registered; /* the store knows it */
     bool doomed;     /* unregistered: files are removed at the end */
     bool failed;     /* a sync failed: part of it may be lost, nothing more is taken */
+    bool packed;     /* one of its runs is in a pack, or was to be */
     int8_t bucket;   /* of directory->buckets that flush_node is in; or one of PARTITION_* below */
     uint64_t bytes;  /* the sequence's length */
     uint64_t newest_attempt; /* the highest in the index */
@@ -55,7 +57,7 @@ struct partition {
     uint32_t n_attempts, n_attempts_blocks; /* counted when the index had so many blocks */
     struct list flush_node;
     struct directory *directory; /* where its next run goes */
-    struct list files;
+    struct list files;           /* its own */
 };
 
 enum {

@@ -96,7 +96,7 @@ static int read_step_take_disk(struct read_step *step, const struct run *run, ui
                                uint32_t block, size_t len)
 {
     struct partition_read *read = step->read;
-    uint64_t file_offset = run->file_offset + run_front_bytes(run->n_blocks) + from;
+    uint64_t file_offset = run->data_offset + from;
     struct read_piece *last = read->n_iov == 0 ? NULL : &step->pieces[read->n_iov - 1];
     bool adjacent = last != NULL && last->first_block + last->n_blocks == block &&
                     step->spans[last->span]->run == run;

@@ -3,8 +3,8 @@
  *
  * store_append finds or makes the partition and copies the blocks. store_unregister forgets a
  * shuffle: each partition is freed, and its files are removed, when its last user lets go; those that
- * were written after what is meant move to a new shuffle of the same id. Nothing here can fail but
- * for what store.h says. */
+ * were written after what is meant move to a new shuffle of the same id, and with them the packs and
+ * all that have runs there. Nothing here can fail but for what store.h says. */
 #include <string.h>
 
 #include "core/limits.h"
@@ -162,6 +162,7 @@ static struct store_shuffle *store_shuffle_new(struct store *store, uint64_t app
     shuffle->n_holds = 1;
     shuffle->capacity = SHUFFLE_CAPACITY_MIN;
     shuffle->table = mem_zalloc(shuffle->capacity * sizeof *shuffle->table);
+    list_init(&shuffle->packs);
     HASH_ADD(hh, shuffle->app->shuffles, shuffle_id, sizeof shuffle->shuffle_id, shuffle);
     return shuffle;
 }
@@ -247,26 +248,60 @@ static void store_partition_move(struct partition *partition, struct store_shuff
     store_shuffle_drop(former);
 }
 
+/* Does a partition hold an attempt that is not below `attempts_below`? */
+static bool partition_is_newer(const struct partition *partition, uint64_t attempts_below)
+{
+    return attempts_below > 0 && partition->newest_attempt >= attempts_below;
+}
+
+/* Is any of the shuffle's? */
+static bool store_shuffle_is_newer(const struct store_shuffle *shuffle, uint64_t attempts_below)
+{
+    for (uint32_t i = 0; attempts_below > 0 && i < shuffle->capacity; i++)
+        if (shuffle->table[i] != NULL && partition_is_newer(shuffle->table[i], attempts_below))
+            return true;
+    return false;
+}
+
+/* The shuffle's packs go with it, or on with its successor. */
+static void store_shuffle_leave_packs(struct store_shuffle *shuffle, bool doomed,
+                                      struct store_shuffle *successor)
+{
+    struct list *node;
+
+    if (successor != NULL)
+        list_splice_back(&successor->packs, &shuffle->packs);
+    else if (doomed)
+        list_for_each(node, &shuffle->packs)
+            data_file_doom(container_of(node, struct data_file, node));
+}
+
 /* The shuffle is not known any more, nor are its partitions, but those that hold an attempt which is
- * not below `attempts_below`; 0: all are forgotten. */
+ * not below `attempts_below`, and while there are any those that have runs in packs; 0: all are
+ * forgotten. */
 static void store_shuffle_forget(struct store_shuffle *shuffle, bool doomed,
                                  uint64_t attempts_below)
 {
     struct store *store = shuffle->app->store;
     struct store_shuffle *successor = NULL;
+    bool packs_stay = store_shuffle_is_newer(shuffle, attempts_below);
 
     HASH_DEL(shuffle->app->shuffles, shuffle);
     store->stats.n_partitions -= shuffle->n_partitions;
+    if (!packs_stay)
+        store_shuffle_leave_packs(shuffle, doomed, NULL);
     for (uint32_t i = 0; i < shuffle->capacity; i++) {
         struct partition *partition = shuffle->table[i];
 
         if (partition == NULL)
             continue;
-        if (attempts_below > 0 && partition->newest_attempt >= attempts_below)
+        if (partition_is_newer(partition, attempts_below) || (packs_stay && partition->packed))
             store_partition_move(partition, &successor);
         else
             store_partition_forget(partition, doomed);
     }
+    if (packs_stay)
+        store_shuffle_leave_packs(shuffle, doomed, successor);
     store_shuffle_drop(shuffle);
     store_kick(store);
 }
@@ -415,4 +450,16 @@ void store_visit(struct store *store, void (*visit)(struct partition *partition)
             for (uint32_t i = 0; i < shuffle->capacity; i++)
                 if (shuffle->table[i] != NULL)
                     visit(shuffle->table[i]);
+}
+
+void store_visit_packs(struct store *store, void (*visit)(struct data_file *pack))
+{
+    struct store_app *app, *next_app;
+    struct store_shuffle *shuffle, *next_shuffle;
+    struct list *node;
+
+    HASH_ITER(hh, store->apps, app, next_app)
+        HASH_ITER(hh, app->shuffles, shuffle, next_shuffle)
+            list_for_each(node, &shuffle->packs)
+                visit(container_of(node, struct data_file, node));
 }

@@ -118,7 +118,8 @@ MUST_CHECK int store_append(struct store *store, const struct block_home *home,
 /* Some of this shuffle was brought by a worker that drained, or may have been. */
 void store_note_brought(struct store *store, uint64_t app_uid, uint32_t shuffle_id);
 /* Delete one shuffle's partitions that hold nothing but attempts below `attempts_below`; 0: all of
- * them. Those being read disappear when their readers are done. Files are unlinked. */
+ * them. Those being read disappear when their readers are done. Files are unlinked. While some are
+ * left those that have runs in packs (pack.h) are, too. */
 void store_unregister(struct store *store, uint64_t app_uid, uint32_t shuffle_id,
                       uint64_t attempts_below);
 /* The same for all of an application, and forget its name. */

@@ -7,8 +7,11 @@
  *
  * Failing: what no directory takes stays in memory and makes the seal's status; so does a footer or
  * sync that failed. After a failed sync the file counts as lost: nobody knows what it holds. */
+#include <string.h>
+
 #include "core/log.h"
 #include "core/mem.h"
+#include "worker/pack.h"
 #include "worker/store_state.h"
 
 enum { SEAL_FILES_MAX = 16 }; /* footers under way at once */
@@ -18,8 +21,9 @@ struct file_seal {
     struct list node; /* store->seals */
     struct data_file_use use;
     struct disk_op op;
-    struct data_file *file;
-    struct partition *partition; /* held */
+    struct data_file *file;      /* held, when it is a pack */
+    struct store_app *app;       /* held */
+    struct partition *partition; /* held; NULL: a pack */
     struct arena_chunk footer;
     bool given_up; /* its directory hangs, the seal went on without it */
 };
@@ -64,6 +68,12 @@ static void store_seal_finish(struct store *store, int status)
     store->sealed(store->sealed_arg, status);
 }
 
+static void store_seal_queue_file(struct data_file *file)
+{
+    if (file->n_runs > 0 && !file->sealed && !file->lost)
+        list_push_back(&file->store->seal_files, &file->seal);
+}
+
 static void store_seal_queue_files(struct partition *partition)
 {
     struct store *store = partition->store;
@@ -74,12 +84,8 @@ static void store_seal_queue_files(struct partition *partition)
 
         store_seal_note(store, rc != 0 ? rc : OVERHAND_E_IO);
     }
-    list_for_each(node, &partition->files) {
-        struct data_file *file = container_of(node, struct data_file, node);
-
-        if (file->n_runs > 0 && !file->sealed && !file->lost)
-            list_push_back(&store->seal_files, &file->seal);
-    }
+    list_for_each(node, &partition->files)
+        store_seal_queue_file(container_of(node, struct data_file, node));
 }
 
 /* Is everything in memory written, or is there no directory that takes it? flush_turn has just
@@ -96,6 +102,7 @@ static void store_seal_turn(struct store *store)
     if (store->seal_state == SEAL_WRITING && store_seal_is_written(store)) {
         store->seal_state = SEAL_FOOTERS;
         store_visit(store, store_seal_queue_files);
+        store_visit_packs(store, store_seal_queue_file);
     }
     if (store->seal_state != SEAL_FOOTERS)
         return;
@@ -110,13 +117,24 @@ static void file_seal_start(struct store *store, struct data_file *file)
     struct file_seal *seal = mem_zalloc(sizeof *seal);
 
     seal->file = file;
-    seal->partition = store_find(store, &file->home);
-    partition_hold(seal->partition);
+    seal->app = store_app_hold(store, file->home.app_uid);
+    if (pack_is(file)) {
+        pack_hold(file);
+    } else {
+        seal->partition = store_find(store, &file->home);
+        partition_hold(seal->partition);
+    }
     list_init(&seal->node);
     list_push_back(&store->seals, &seal->node);
     store->n_sealing++;
     store->n_busy++;
     data_file_use(file, &seal->use, file_seal_on_open);
+}
+
+/* Rows of its footer. */
+static uint32_t file_seal_rows(const struct data_file *file)
+{
+    return pack_is(file) ? file->n_packs : file->n_runs;
 }
 
 static void file_seal_on_open(struct data_file_use *use, int status)
@@ -129,7 +147,7 @@ static void file_seal_on_open(struct data_file_use *use, int status)
     }
     if (status != 0)
         file_seal_finish(seal, status);
-    else if (seal->file->n_runs <= FOOTER_RUNS_MAX)
+    else if (file_seal_rows(seal->file) <= FOOTER_RUNS_MAX)
         file_seal_write(seal);
     else
         file_seal_on_written(&seal->op, 0); /* readable by its run headers alone */
@@ -140,12 +158,17 @@ static uint32_t file_seal_places(const struct file_seal *seal, struct run_place 
 {
     uint32_t n_places = 0;
 
+    if (seal->partition == NULL) {
+        memcpy(places, seal->file->packs, seal->file->n_packs * sizeof *places);
+        return seal->file->n_packs;
+    }
     for (uint32_t i = 0; i < seal->partition->n_runs; i++) {
         const struct run *run = &seal->partition->runs[i];
 
         if (run->file == seal->file)
-            places[n_places++] = (struct run_place){run->file_offset, run->logical_offset,
-                                                    run->data_bytes, run->n_blocks};
+            places[n_places++] =
+                (struct run_place){run->data_offset - run_front_bytes(run->n_blocks),
+                                   run->logical_offset, run->data_bytes, run->n_blocks};
     }
     return n_places;
 }
@@ -155,9 +178,9 @@ static void file_seal_write(struct file_seal *seal)
 {
     struct data_file *file = seal->file;
     struct store *store = file->store;
-    struct store_app *app = seal->partition->shuffle->app;
+    struct store_app *app = seal->app;
     struct partition_file_id id = {file->home, file->shard, file->number};
-    struct run_place *places = mem_reallocarray(NULL, file->n_runs, sizeof *places);
+    struct run_place *places = mem_reallocarray(NULL, file_seal_rows(file), sizeof *places);
     uint32_t n_places = file_seal_places(seal, places);
     size_t len = footer_bytes(n_places, app->app_id);
     uint64_t offset = file->end_bytes > file->write_offset ? file->end_bytes : file->write_offset;
@@ -190,7 +213,8 @@ static void file_seal_on_synced(struct disk_op *op, int status)
         seal->file->sealed = !seal->given_up;
     } else {
         seal->file->lost = true;
-        seal->partition->failed = true;
+        if (seal->partition != NULL)
+            seal->partition->failed = true;
     }
     data_file_release(seal->file);
     file_seal_finish(seal, status);
@@ -234,10 +258,14 @@ static void file_seal_finish(struct file_seal *seal, int status)
     if (!seal->given_up)
         file_seal_end(seal, status);
     if (seal->footer.data != NULL)
-        arena_free(&store->arena, &seal->partition->shuffle->app->account, &seal->footer);
+        arena_free(&store->arena, &seal->app->account, &seal->footer);
     store->n_busy--;
     store_kick(store);
-    partition_drop(seal->partition);
+    if (seal->partition != NULL)
+        partition_drop(seal->partition);
+    else
+        pack_drop(seal->file);
+    store_app_drop(seal->app);
     mem_free(seal);
 }
 

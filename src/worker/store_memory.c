@@ -15,7 +15,8 @@
  *
  * What is read from disk has memory of its own, 1/READ_SHARE for frames and as much for large blocks:
  * readers that are slow to take what they asked for cannot keep writers waiting, nor the other way
- * round. */
+ * round. Runs that are put together to be written have 1/PACK_SHARE: where memory is full, flushing
+ * must not need any. */
 #include "core/log.h"
 #include "core/mem.h"
 #include "worker/store_state.h"
@@ -26,6 +27,7 @@ enum {
     CREDIT_MAX_BYTES = 16 << 20,
     COPY_SHARE = 8,                /* this part of memory only copies may use */
     READ_SHARE = 16,               /* this part of memory only reads may use, twice */
+    PACK_SHARE = 32,               /* this part of memory only runs of packs may use */
     OVERHEAD_SHARE = 2,            /* of memory.limit: what may describe partitions besides it */
     OVERHEAD_TRIM_BYTES = 8 << 20, /* freed, these go back to the system */
     CREDIT_SHARE = 16,             /* one connection may ask for this part of what is free */
@@ -52,17 +54,22 @@ uint64_t store_read_limit(const struct store *store)
     return store->arena.limit_bytes / READ_SHARE;
 }
 
-/* Memory in use for anything but reads. */
-static uint64_t body_used_bytes(const struct store *store)
+uint64_t store_pack_limit(const struct store *store)
 {
-    return store->arena.used_bytes - store->read_bytes;
+    return store->arena.limit_bytes / PACK_SHARE;
 }
 
-/* How much of memory bodies of a kind may use, with everything else but reads. */
+/* Memory in use for anything but reads and runs of packs. */
+static uint64_t body_used_bytes(const struct store *store)
+{
+    return store->arena.used_bytes - store->read_bytes - store->pack_bytes;
+}
+
+/* How much of memory bodies of a kind may use, with everything else but these. */
 static uint64_t body_limit_bytes(const struct store *store, enum store_body_kind kind)
 {
     uint64_t limit_bytes = store->arena.limit_bytes;
-    uint64_t kept_bytes = 2 * store_read_limit(store);
+    uint64_t kept_bytes = 2 * store_read_limit(store) + store_pack_limit(store);
 
     if (kind != BODY_COPY)
         kept_bytes += limit_bytes / COPY_SHARE;

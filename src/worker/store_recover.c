@@ -1,8 +1,9 @@
 /* What a former process left.
  *
  *   list every directory -> scan the files of this shard (footer, or run headers), many at once, so
- *   that they wait for the disk together -> files of one partition, over all directories -> their
- *   runs in the order of the sequence -> the partition, as it was, its memory empty
+ *   that they wait for the disk together -> files of one partition, over all directories; of a whole
+ *   shuffle that has packs -> the runs of each partition in the order of the sequence -> the
+ *   partition, as it was, its memory empty
  *
  * New runs go behind the last whole one of a directory's last file. A run that overlaps one we have is left out: a write
  * that failed in one directory and was repeated in another may have left it. Missing runs stay
@@ -17,6 +18,7 @@
 
 #include "core/log.h"
 #include "core/mem.h"
+#include "worker/pack.h"
 #include "worker/store_state.h"
 
 enum { RECOVERY_BATCH = 4096 }; /* files whose scans are in memory before they are taken in */
@@ -31,6 +33,7 @@ struct found_file {
     struct partition_file_id id;
     struct partition_file_scan scan;
     struct data_file *file; /* made for its first run that counts */
+    bool left_out;          /* some of it is elsewhere, too, which has been said */
 };
 
 struct recovery {
@@ -41,16 +44,11 @@ struct recovery {
     size_t n_files, capacity;
 };
 
-/* A run of one of a partition's files. */
-struct found_run {
+/* What a run of one of the files holds of a partition. */
+struct found_part {
     struct found_file *found;
-    uint32_t i; /* in its scan */
+    const struct run_part *part; /* of its scan */
 };
-
-static const struct run_place *found_run_place(const struct found_run *run)
-{
-    return &run->found->scan.runs[run->i];
-}
 
 /* ---- finding ---- */
 
@@ -96,26 +94,43 @@ static int recovery_list(struct recovery *recovery)
     return 0;
 }
 
-/* By partition. */
-static int found_file_compare(const void *a, const void *b)
+static bool found_file_is_pack(const struct found_file *found)
 {
-    const struct block_home *left = &((const struct found_file *)a)->id.home;
-    const struct block_home *right = &((const struct found_file *)b)->id.home;
+    return found->id.home.partition == PARTITION_PACK;
+}
+
+static int found_file_compare_shuffle(const struct found_file *a, const struct found_file *b)
+{
+    const struct block_home *left = &a->id.home, *right = &b->id.home;
 
     if (left->app_uid != right->app_uid)
         return left->app_uid < right->app_uid ? -1 : 1;
     if (left->shuffle_id != right->shuffle_id)
         return left->shuffle_id < right->shuffle_id ? -1 : 1;
-    if (left->partition != right->partition)
-        return left->partition < right->partition ? -1 : 1;
     return 0;
 }
 
-/* By place in the sequence. */
-static int found_run_compare(const void *a, const void *b)
+/* By partition; a shuffle's packs come first. */
+static int found_file_compare(const void *a, const void *b)
 {
-    const struct run_place *left = found_run_place(a), *right = found_run_place(b);
+    const struct found_file *left = a, *right = b;
+    int by_shuffle = found_file_compare_shuffle(left, right);
 
+    if (by_shuffle != 0 || left->id.home.partition == right->id.home.partition)
+        return by_shuffle;
+    if (found_file_is_pack(left) || found_file_is_pack(right))
+        return found_file_is_pack(left) ? -1 : 1;
+    return left->id.home.partition < right->id.home.partition ? -1 : 1;
+}
+
+/* By partition and place in its sequence. */
+static int found_part_compare(const void *a, const void *b)
+{
+    const struct run_part *left = ((const struct found_part *)a)->part;
+    const struct run_part *right = ((const struct found_part *)b)->part;
+
+    if (left->partition != right->partition)
+        return left->partition < right->partition ? -1 : 1;
     if (left->logical_offset != right->logical_offset)
         return left->logical_offset < right->logical_offset ? -1 : 1;
     return 0;
@@ -154,106 +169,144 @@ static void recovery_judge(struct store *store, struct found_file *found)
     }
 }
 
+static struct data_file *recovery_pack(struct store_shuffle *shuffle,
+                                       const struct found_file *found)
+{
+    struct data_file *pack = pack_new(shuffle, found->directory, found->id.number);
+
+    for (uint32_t i = 0; i < found->scan.n_runs; i++)
+        pack_add_run(pack, &found->scan.runs[i]);
+    return pack;
+}
+
 static struct data_file *recovery_file(struct partition *partition, struct found_file *found)
 {
     struct data_file *file = found->file;
 
     if (file != NULL)
         return file;
-    file = data_file_new(partition, found->directory, found->id.number);
+    if (found_file_is_pack(found))
+        file = recovery_pack(partition->shuffle, found);
+    else
+        file =
+            data_file_new(found->directory, &found->id.home, found->id.number, &partition->files);
     file->shard = found->id.shard;
     snprintf(file->disk_file.name, sizeof file->disk_file.name, "%s", found->name);
     file->exists = true;
     file->sealed = found->scan.sealed;
+    file->write_offset = found->scan.valid_bytes;
     file->end_bytes = (found->scan.file_bytes + DISK_ALIGN - 1) / DISK_ALIGN * DISK_ALIGN;
     found->file = file;
     return file;
 }
 
-static void recovery_add_run(struct partition *partition, const struct found_run *found)
+static void recovery_add_run(struct partition *partition, const struct found_part *found)
 {
-    const struct run_place *place = found_run_place(found);
+    const struct run_part *part = found->part;
     struct data_file *file = recovery_file(partition, found->found);
     struct run run = {.file = file,
-                      .file_offset = place->file_offset,
-                      .logical_offset = place->logical_offset,
-                      .data_bytes = place->data_bytes,
+                      .data_offset = part->data_offset,
+                      .logical_offset = part->logical_offset,
+                      .data_bytes = part->data_bytes,
                       .first_block = partition->n_blocks,
-                      .n_blocks = place->n_blocks};
+                      .n_blocks = part->n_blocks};
 
-    partition_add_index(partition, found->found->scan.indexes[found->i], place->n_blocks);
+    partition_add_index(partition, part->index, part->n_blocks);
     partition_add_run(partition, &run);
-    file->write_offset = place->file_offset + run_file_bytes(place->n_blocks, place->data_bytes);
-    partition->last_run_bytes = place->data_bytes;
-    partition->shuffle->bytes += place->logical_offset + place->data_bytes - partition->bytes;
-    partition->bytes = place->logical_offset + place->data_bytes;
+    partition->last_run_bytes = part->data_bytes;
+    partition->shuffle->bytes += part->logical_offset + part->data_bytes - partition->bytes;
+    partition->bytes = part->logical_offset + part->data_bytes;
     partition->directory = file->directory;
 }
 
-/* Make one partition of its files' runs, which are sorted. */
-static void recovery_add_runs(struct store *store, const struct found_run *runs, size_t n_runs)
+static void recovery_leave_out(struct store *store, struct found_file *found)
 {
-    struct partition *partition = store_find_or_make(store, &runs[0].found->id.home);
+    if (!found->left_out)
+        recovery_report(store, found, "what is elsewhere too is left out", OVERHAND_E_EXISTS);
+    found->left_out = true;
+}
 
+/* Make one partition of its parts, which are sorted. */
+static void recovery_add_partition(struct store *store, const struct found_part *parts, size_t n)
+{
+    struct block_home home = parts[0].found->id.home;
+    struct partition *partition;
+
+    home.partition = parts[0].part->partition;
+    partition = store_find_or_make(store, &home);
     partition->shuffle->brought = true; /* files do not tell */
 
-    for (size_t i = 0; i < n_runs; i++) {
-        const struct run_place *place = found_run_place(&runs[i]);
-        struct found_file *found = runs[i].found;
-
-        if (place->logical_offset >= partition->bytes)
-            recovery_add_run(partition, &runs[i]);
+    for (size_t i = 0; i < n; i++) {
+        if (parts[i].part->logical_offset >= partition->bytes)
+            recovery_add_run(partition, &parts[i]);
         else
-            recovery_report(store, found, "a run that is elsewhere too is left out",
-                            OVERHAND_E_EXISTS);
-        if (found->scan.app_id[0] != '\0')
-            store_name_app(store, found->id.home.app_uid, found->scan.app_id);
+            recovery_leave_out(store, parts[i].found);
     }
 }
 
-/* Take in one partition's files, which have been scanned. */
-static void recovery_add_partition(struct store *store, struct found_file *files, size_t n_files)
+/* Make the partitions of which files have parts. */
+static void recovery_add_parts(struct store *store, struct found_part *parts, size_t n_parts)
 {
-    struct found_run *runs = NULL;
-    size_t n_runs = 0;
+    size_t first = 0;
+
+    qsort(parts, n_parts, sizeof *parts, found_part_compare);
+    for (size_t i = 1; i <= n_parts; i++) {
+        if (i < n_parts && parts[i].part->partition == parts[first].part->partition)
+            continue;
+        recovery_add_partition(store, parts + first, i - first);
+        first = i;
+    }
+}
+
+/* Take in a group of files, which have been scanned. */
+static void recovery_add_group(struct store *store, struct found_file *files, size_t n_files)
+{
+    struct found_part *parts;
+    size_t n_parts = 0, n = 0;
 
     for (size_t f = 0; f < n_files; f++) {
         recovery_judge(store, &files[f]);
-        runs = mem_reallocarray(runs, n_runs + files[f].scan.n_runs + 1, sizeof *runs);
-        for (uint32_t i = 0; i < files[f].scan.n_runs; i++)
-            runs[n_runs++] = (struct found_run){&files[f], i};
+        n_parts += files[f].scan.n_parts;
     }
-    if (n_runs > 0) {
-        qsort(runs, n_runs, sizeof *runs, found_run_compare);
-        recovery_add_runs(store, runs, n_runs);
-    }
+    parts = mem_reallocarray(NULL, n_parts + 1, sizeof *parts);
     for (size_t f = 0; f < n_files; f++)
+        for (size_t i = 0; i < files[f].scan.n_parts; i++)
+            parts[n++] = (struct found_part){&files[f], &files[f].scan.parts[i]};
+    if (n_parts > 0)
+        recovery_add_parts(store, parts, n_parts);
+    for (size_t f = 0; f < n_files; f++) {
+        if (files[f].scan.n_parts > 0 && files[f].scan.app_id[0] != '\0')
+            store_name_app(store, files[f].id.home.app_uid, files[f].scan.app_id);
         partition_file_scan_fini(&files[f].scan);
-    mem_free(runs);
+    }
+    mem_free(parts);
 }
 
-/* How many of n files, the first of which is in front, are of its partition. */
-static size_t recovery_partition_files(const struct found_file *files, size_t n)
+/* How many of n files, the first of which is in front, must be taken in together: those of its
+ * partition, or all of its shuffle when that has packs. */
+static size_t recovery_group_files(const struct found_file *files, size_t n)
 {
+    bool of_shuffle = found_file_is_pack(&files[0]);
     size_t end = 1;
 
-    while (end < n && found_file_compare(&files[0], &files[end]) == 0)
+    while (end < n && (of_shuffle ? found_file_compare_shuffle(&files[0], &files[end])
+                                  : found_file_compare(&files[0], &files[end])) == 0)
         end++;
     return end;
 }
 
-/* Scan and take in about a batch of files: whole partitions. Returns: how many. */
+/* Scan and take in about a batch of files: whole groups. Returns: how many. */
 static size_t recovery_add_batch(struct store *store, struct found_file *files, size_t n)
 {
     size_t end = 0, first = 0;
 
     while (end < n && end < RECOVERY_BATCH)
-        end += recovery_partition_files(files + end, n - end);
+        end += recovery_group_files(files + end, n - end);
     disk_for_each(store->disk, end, recovery_scan, files);
     while (first < end) {
-        size_t n_files = recovery_partition_files(files + first, end - first);
+        size_t n_files = recovery_group_files(files + first, end - first);
 
-        recovery_add_partition(store, files + first, n_files);
+        recovery_add_group(store, files + first, n_files);
         first += n_files;
     }
     return end;

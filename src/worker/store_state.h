@@ -5,6 +5,7 @@
  *   store_end.c       seal and close
  *   store_recover.c   what a former process left
  *   flush.c           writing runs, under memory pressure and for a seal
+ *   pack.c            files that small partitions share
  *   partition.c       the sequence of bytes; partition_read.c, reading it
  *   segment.c arena.c memory; directory.c data_file.c disks
  *
@@ -43,13 +44,14 @@ struct store_shuffle {
     uint32_t n_partitions, capacity; /* a power of two, at most three quarters full */
     struct partition **table;        /* open addressing, nothing is ever taken out singly */
     uint64_t bytes, memory_bytes;    /* of its partitions */
+    struct list packs;               /* data files: pack.h */
     bool brought;
 };
 
 /* Names in a directory that are about to be removed. */
 struct dying_key {
     struct block_home home;
-    struct directory *directory;
+    const struct directory *directory;
 };
 struct dying_name {
     UT_hash_handle hh;
@@ -96,6 +98,7 @@ struct store {
     struct list loading;       /* reads that wait for disks, but those given up */
     struct list large_reads;   /* reads of one large block each that wait for memory, in order */
     uint64_t read_bytes;       /* memory of what was read from disk */
+    uint64_t pack_bytes;       /* memory of packs' runs being written */
     uint64_t large_read_bytes; /* of it, of large blocks */
     int seal_status;
     store_cb sealed, closed;
@@ -123,6 +126,8 @@ struct partition *store_find(struct store *store, const struct block_home *home)
 struct partition *store_find_or_make(struct store *store, const struct block_home *home);
 /* Call `visit` for every partition known; it registers and unregisters none. */
 void store_visit(struct store *store, void (*visit)(struct partition *partition));
+/* The same for every pack of theirs. */
+void store_visit_packs(struct store *store, void (*visit)(struct data_file *pack));
 /* Forget all applications; files stay. */
 void store_forget_all(struct store *store);
 
@@ -135,6 +140,8 @@ bool store_overhead_fits(const struct store *store);
 bool store_overhead_fell(const struct store *store);
 /* Give it back. */
 void store_overhead_trim(struct store *store);
+/* Memory that is kept for runs of packs. */
+uint64_t store_pack_limit(const struct store *store);
 /* Bytes that those who wait for memory lack now; 0 when nobody waits. */
 uint64_t store_memory_lacking(const struct store *store);
 /* Give memory to those who wait. */

@@ -107,7 +107,7 @@ static void push_two_generations(struct store_fixture *f)
     for (uint32_t i = 0; i < 40; i++) {
         const struct block_home it = {7, 3, i};
 
-        assert_int_equal(store_fixture_push(f, &it, 4, 2, 1000), 0);
+        assert_int_equal(store_fixture_push(f, &it, 4, 2, 4000), 0);
         if (i % 2 == 1)
             assert_int_equal(store_fixture_push(f, &it, 5, 1, 300), 0);
         assert_int_equal(store_fixture_push(f, &it, 4, 1, 100), 0);

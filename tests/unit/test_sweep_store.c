@@ -17,7 +17,22 @@
 #include "store_fixture.h"
 #include "sweep.h"
 
-enum { PARTITIONS = 6, DELETED_SHUFFLE = 4, KEPT_SHUFFLE = 3 };
+enum { DELETED_SHUFFLE = 4, KEPT_SHUFFLE = 3 };
+
+/* What is pushed, and how it comes to be written. */
+struct shape {
+    uint32_t n_partitions; /* every second one is of the shuffle that is deleted */
+    uint64_t flush_bytes, run_bytes;
+    unsigned payloads[3]; /* of a round's blocks */
+};
+
+static const struct shape shapes[] = {
+    {6, 32 << 10, 16 << 10, {3000, 9000, 500}}, /* a file for each */
+    {20, 16 << 10, 32 << 10, {400, 900, 100}},  /* packs */
+};
+enum { N_SHAPES = sizeof shapes / sizeof shapes[0] };
+
+static const struct shape *shape;
 
 static const int errors[] = {OVERHAND_E_IO, OVERHAND_E_NO_SPACE, OVERHAND_E_NO_MEMORY};
 enum { N_ERRORS = sizeof errors / sizeof errors[0] };
@@ -34,8 +49,8 @@ static void begin(unsigned n_dirs)
     int rc = store_fixture_init(&fixture, DISK_FIXTURE_SIM, n_dirs, 1);
 
     ASSERT(rc == 0);
-    fixture.options.flush_bytes = 32 << 10;
-    fixture.options.run_bytes = 16 << 10;
+    fixture.options.flush_bytes = shape->flush_bytes;
+    fixture.options.run_bytes = shape->run_bytes;
     fixture.options.open_files = 2; /* files are closed and opened again all the time */
     store_fixture_open(&fixture);
 }
@@ -43,7 +58,7 @@ static void begin(unsigned n_dirs)
 /* Appends are taken or refused by a name. */
 static void push_round(unsigned payload)
 {
-    for (uint32_t i = 0; i < PARTITIONS; i++) {
+    for (uint32_t i = 0; i < shape->n_partitions; i++) {
         struct block_home home = home_of(i % 2 == 0 ? KEPT_SHUFFLE : DELETED_SHUFFLE, i);
         int rc = store_fixture_push(&fixture, &home, i, 2, payload);
 
@@ -56,7 +71,7 @@ static void push_round(unsigned payload)
 /* store_fixture_read asserts that every byte that comes is right. */
 static void read_round(bool must)
 {
-    for (uint32_t i = 0; i < PARTITIONS; i += 2) {
+    for (uint32_t i = 0; i < shape->n_partitions; i += 2) {
         struct block_home home = home_of(KEPT_SHUFFLE, i);
         int rc = store_fixture_read(&fixture, &home, NULL, 20000);
 
@@ -70,7 +85,7 @@ static void read_round(bool must)
 static void unregister(void)
 {
     store_unregister(fixture.store, 7, DELETED_SHUFFLE, 0);
-    for (uint32_t i = 1; i < PARTITIONS; i += 2) {
+    for (uint32_t i = 1; i < shape->n_partitions; i += 2) {
         struct block_home home = home_of(DELETED_SHUFFLE, i);
 
         store_fixture_forget(store_fixture_model(&fixture, &home));
@@ -82,7 +97,7 @@ static void unregister(void)
 /* Of each kept partition, a beginning is there: cut the model to it. */
 static void cut_models(void)
 {
-    for (uint32_t i = 0; i < PARTITIONS; i += 2) {
+    for (uint32_t i = 0; i < shape->n_partitions; i += 2) {
         struct block_home home = home_of(KEPT_SHUFFLE, i);
         struct model *model = store_fixture_model(&fixture, &home);
         struct partition *partition = store_hold_partition(fixture.store, &home);
@@ -99,11 +114,11 @@ static void cut_models(void)
 
 static void scenario(void)
 {
-    push_round(3000);
+    push_round(shape->payloads[0]);
     read_round(false);
-    push_round(9000);
+    push_round(shape->payloads[1]);
     unregister();
-    push_round(500);
+    push_round(shape->payloads[2]);
     read_round(false);
 }
 
@@ -144,11 +159,12 @@ static void test_each_operation_of_a_store_may_fail_once_or_for_ever(void **stat
     static const int kinds[] = {DISK_OPEN, DISK_WRITE, DISK_READ,
                                 DISK_SYNC, DISK_CLOSE, DISK_UNLINK};
 
-    for (unsigned i = 0; i < 2 * sizeof kinds / sizeof kinds[0]; i++) {
-        struct sweep_kind what = {kinds[i / 2], 1 + i % 2};
+    for (unsigned i = 0; i < N_SHAPES * 2 * sizeof kinds / sizeof kinds[0]; i++) {
+        struct sweep_kind what = {kinds[i / N_SHAPES / 2], 1 + i / N_SHAPES % 2};
 
-        print_message("kind %d, %u directories: %u points\n", what.kind, what.n_dirs,
-                      sweep_run(run_kind, &what, errors, N_ERRORS));
+        shape = &shapes[i % N_SHAPES];
+        print_message("kind %d, %u directories, %u partitions: %u points\n", what.kind, what.n_dirs,
+                      shape->n_partitions, sweep_run(run_kind, &what, errors, N_ERRORS));
     }
 }
 
@@ -190,7 +206,9 @@ static bool run_recovery(const struct sweep_point *point, void *arg)
 
 static void test_each_look_at_the_disk_of_a_starting_worker_may_fail(void **state)
 {
-    print_message("%u points\n", sweep_run(run_recovery, NULL, errors, 1));
+    for (shape = shapes; shape < shapes + N_SHAPES; shape++)
+        print_message("%u partitions: %u points\n", shape->n_partitions,
+                      sweep_run(run_recovery, NULL, errors, 1));
 }
 
 static void ignore_line(void *arg, enum overhand_log_level level, const char *line)
