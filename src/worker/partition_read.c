@@ -7,9 +7,9 @@
  *     on disk, one block larger than was asked for: the same, when memory for such blocks is free
  *   finish -> segments and buffer let go
  *
- * A step takes from disk or from memory, not from both: it ends where the sequence changes places.
- * Looking through a long index for few wanted blocks takes several turns of the loop. What a step
- * reads is bounded by what it gives: behind gaps that come to more than that it ends.
+ * What is on disk stands in front of what is in memory; a step may take some of both. Looking through a
+ * long index for few wanted blocks takes several turns of the loop. What a step reads is bounded by what
+ * it gives: behind gaps that come to more than that it ends.
  *
  * Memory for what is asked for was granted by the caller (store_read_limit); a large block is read when
  * those before it have left room, or none is left, and keeps its room until finish. Who has such room
@@ -249,8 +249,11 @@ static void read_step_on_loaded(struct read_step *step)
     }
     for (int i = 0; rc == 0 && i < read->n_iov; i++) {
         const struct read_piece *piece = &step->pieces[i];
-        const struct read_span *span = step->spans[piece->span];
+        const struct read_span *span;
 
+        if (piece->n_blocks == 0)
+            continue; /* in memory */
+        span = step->spans[piece->span];
         read->iov[i].iov_base = span->memory + (piece->file_offset - read_span_begin(span));
         rc = read_step_verify(step, piece, read->iov[i].iov_base);
     }
@@ -271,10 +274,9 @@ static void read_step_finish(struct read_step *step, int status)
         read->end = false;
         read->backend = NULL;
         read_step_free(step);
-    } else if (step->n_spans > 0) {
-        stats->read_disk_bytes += read->len;
     } else {
-        stats->read_memory_bytes += read->len;
+        stats->read_disk_bytes += step->disk_bytes;
+        stats->read_memory_bytes += read->len - step->disk_bytes;
     }
     read->done(read, status);
 }

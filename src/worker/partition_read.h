@@ -20,9 +20,9 @@ struct read_span {
     uint8_t *memory;     /* where the aligned read begins */
 };
 
-/* Adjacent wanted blocks: one entry of iov. */
+/* Adjacent wanted blocks on disk: one entry of iov. */
 struct read_piece {
-    uint32_t first_block, n_blocks;
+    uint32_t first_block, n_blocks; /* no blocks: the entry lies in memory */
     uint32_t span;
     uint64_t file_offset;
 };
@@ -40,6 +40,7 @@ struct read_step {
     struct read_span *spans[READ_SPANS_MAX];
     uint32_t n_spans, n_pending;
     uint64_t span_bytes;                              /* of all spans, about */
+    uint32_t disk_bytes;                              /* wanted of them */
     bool large;                                       /* has room among large blocks */
     struct segment *segments[PARTITION_READ_IOV_MAX]; /* held */
     uint32_t n_segments;

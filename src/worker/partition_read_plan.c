@@ -1,8 +1,7 @@
 /* Planning a step of a read: which blocks, in memory or on disk, in how many reads of files.
  *
  * Wanted blocks on disk that lie close become one span, which reads over the gaps between them. A step
- * ends where the sequence changes places, before the block that does not fit, and behind gaps that come
- * to more than it gives. Fails with OVERHAND_E_INVALID when the offset is no block's beginning. */
+ * ends before the block that does not fit, and behind gaps that come to more than it gives. Fails with OVERHAND_E_INVALID when the offset is no block's beginning. */
 #include "worker/partition_read.h"
 
 #include "core/mem.h"
@@ -56,10 +55,13 @@ static int read_step_take_memory(struct read_step *step, struct segment *segment
     for (int i = 0; i < n_iov; i++) {
         struct iovec *last = read->n_iov == 0 ? NULL : &read->iov[read->n_iov - 1];
 
-        if (last != NULL && (uint8_t *)last->iov_base + last->iov_len == iov[i].iov_base)
+        if (last != NULL && step->pieces[read->n_iov - 1].n_blocks == 0 &&
+            (uint8_t *)last->iov_base + last->iov_len == iov[i].iov_base) {
             last->iov_len += iov[i].iov_len;
-        else
+        } else {
+            step->pieces[read->n_iov].n_blocks = 0;
             read->iov[read->n_iov++] = iov[i];
+        }
     }
     return PLAN_ON;
 }
@@ -114,6 +116,7 @@ static int read_step_take_disk(struct read_step *step, const struct run *run, ui
         step->pieces[read->n_iov] = (struct read_piece){block, 1, step->n_spans - 1, file_offset};
         read->iov[read->n_iov++].iov_len = len;
     }
+    step->disk_bytes += (uint32_t)len;
     return PLAN_ON;
 }
 
@@ -162,8 +165,7 @@ int read_step_plan(struct read_step *step)
         return OVERHAND_E_INVALID;
     while (step->offset < step->stop_offset &&
            partition_extent_at(step->partition, step->offset, &extent)) {
-        if (step->read->len > 0 && (step->n_spans > 0) != (extent.run != NULL))
-            return PLAN_FULL;
+        ASSERT(extent.run == NULL || step->n_segments == 0); /* what is on disk stands in front */
         int rc = read_step_plan_extent(step, &extent, &n_looks);
         if (rc != PLAN_ON)
             return rc;

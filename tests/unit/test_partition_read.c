@@ -107,6 +107,32 @@ static void test_close_blocks_are_read_together_and_far_ones_alone(void **state)
     assert_int_equal(store_fixture_read(f, &home, &set, 1 << 20), 0);
 }
 
+/* Most of a small partition may be on disk, and the end that its writers sent last in memory. */
+static void test_what_is_on_disk_and_what_is_in_memory_come_in_one_step(void **state)
+{
+    struct store_fixture *f = *state;
+    struct store_stats before;
+    struct one_read one;
+
+    put_attempts(f, 3, 1000);
+    sim_disk_hold(&f->disk.sim, DISK_WRITE);
+    store_fixture_must_push(f, &home, 3, 2, 500); /* being written, and behind it */
+    store_fixture_settle(f);
+    store_fixture_must_push(f, &home, 4, 1, 500);
+    before = store_fixture_stats(f);
+    assert_int_equal(read_once(f, &one, &everything, 0, 1 << 20), 0);
+    assert_true(one.read.end);
+    assert_int_equal(one.read.len, 42 + 3 * 1032 + 3 * 532);
+    assert_int_equal(store_fixture_stats(f).read_disk_bytes - before.read_disk_bytes,
+                     42 + 3 * 1032);
+    assert_int_equal(store_fixture_stats(f).read_memory_bytes - before.read_memory_bytes, 3 * 532);
+    partition_read_finish(&one.read);
+    assert_int_equal(store_fixture_read(f, &home, NULL, 1 << 20), 0);
+    assert_int_equal(store_fixture_read(f, &home, NULL, 1), 0);
+    sim_disk_release_all(&f->disk.sim);
+    store_fixture_settle(f);
+}
+
 static void test_a_step_ends_before_the_block_that_does_not_fit(void **state)
 {
     struct store_fixture *f = *state;
@@ -339,6 +365,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_close_blocks_are_read_together_and_far_ones_alone),
+        TEST(test_what_is_on_disk_and_what_is_in_memory_come_in_one_step),
         TEST(test_a_step_ends_before_the_block_that_does_not_fit),
         TEST(test_offsets_inside_a_block_or_behind_the_end_are_refused),
         TEST(test_a_long_index_without_wanted_blocks_takes_several_turns),
