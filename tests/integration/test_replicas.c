@@ -47,8 +47,10 @@ static void write_all(struct cluster *cluster, unsigned killed)
 
 static void read_all(struct cluster *cluster)
 {
-    if (cluster_read(cluster, 0, N_MAPS) != OVERHAND_END)
-        fail_msg("%s", cluster->error);
+    int rc = cluster_read(cluster, 0, N_MAPS);
+
+    if (rc != OVERHAND_END)
+        fail_msg("%s: %s", overhand_error_name(rc), cluster->error);
 }
 
 static void test_a_worker_killed_in_the_middle_of_writing_costs_nothing(void **state)
