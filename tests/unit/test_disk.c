@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "disk_fixture.h"
+#include "hung_dir.h"
 
 enum { PAGE = DISK_ALIGN, MANY = 100 };
 
@@ -342,73 +343,12 @@ static void test_space_is_told(void **state)
 
 /* ---- a limit for each directory ---- */
 
-enum { DIR_LIMIT = 2, HUNG = 5 };
-
-/* A second directory whose files hang when they are opened: pipes without a writer. io_uring opens
- * these at once; the limit is disk.c's, whatever is behind it. */
-struct hung {
-    char path[80];
-    struct disk_dir dir;
-    struct disk_file files[HUNG];
-    struct disk_fixture_op opens[HUNG];
-};
-
-static void hung_name(const struct hung *hung, int i, char *path, size_t size)
-{
-    snprintf(path, size, "%s/pipe-%d", hung->path, i);
-}
-
-static void hung_begin(struct disk_fixture *f, struct hung *hung)
-{
-    char path[100];
-
-    snprintf(hung->path, sizeof hung->path, "%s-hung", f->path);
-    assert_int_equal(disk_dir_open(f->disk, hung->path, false, &hung->dir), 0);
-    if (f->kind == DISK_FIXTURE_SIM)
-        sim_disk_hang(&f->sim, hung->path);
-    for (int i = 0; i < HUNG; i++) {
-        hung_name(hung, i, path, sizeof path);
-        if (f->kind != DISK_FIXTURE_SIM)
-            assert_int_equal(mkfifo(path, 0600), 0);
-        disk_fixture_expect(f, &hung->opens[i]);
-        disk_open(f->disk, &hung->opens[i].op, &hung->files[i], &hung->dir, strrchr(path, '/') + 1,
-                  DISK_READ_ONLY, disk_fixture_done);
-    }
-    f->n_left -= HUNG; /* they do not end while we wait for others */
-}
-
-/* Let them end: a pipe with a writer can be opened. */
-static void hung_end(struct disk_fixture *f, struct hung *hung)
-{
-    int fds[HUNG] = {0};
-    char path[100];
-
-    f->n_left += HUNG;
-    for (int i = 0; i < HUNG && f->kind != DISK_FIXTURE_SIM; i++) {
-        hung_name(hung, i, path, sizeof path);
-        fds[i] = open(path, O_RDWR);
-        assert_true(fds[i] >= 0);
-    }
-    if (f->kind == DISK_FIXTURE_SIM)
-        sim_disk_unhang(&f->sim, hung->path);
-    disk_fixture_run(f);
-    for (int i = 0; i < HUNG; i++) {
-        assert_int_equal(hung->opens[i].n_done, 1);
-        if (f->kind == DISK_FIXTURE_SIM)
-            continue; /* there were none */
-        assert_int_equal(hung->opens[i].status, 0);
-        assert_int_equal(disk_fixture_close(f, &hung->files[i]), 0);
-        hung_name(hung, i, path, sizeof path);
-        assert_int_equal(close(fds[i]) | unlink(path), 0);
-    }
-    disk_dir_close(f->disk, &hung->dir);
-    assert_true(f->kind == DISK_FIXTURE_SIM || rmdir(hung->path) == 0);
-}
+enum { DIR_LIMIT = 2 };
 
 static void test_a_directory_that_hangs_takes_nothing_from_another(void **state)
 {
     struct disk_fixture *f = *state;
-    struct hung hung = {.path = ""};
+    struct hung_dir hung = {.path = ""};
     struct disk_file file;
     uint8_t *bytes;
 
@@ -416,7 +356,7 @@ static void test_a_directory_that_hangs_takes_nothing_from_another(void **state)
         return;
     bytes = disk_fixture_bytes(PAGE, 1);
     disk_set_dir_limit(f->disk, DIR_LIMIT);
-    hung_begin(f, &hung);
+    hung_dir_begin(f, &hung);
     assert_int_equal(hung.dir.n_started, DIR_LIMIT);
     create(f, &file, "a");
     for (uint64_t i = 0; i < 20; i++) {
@@ -425,11 +365,11 @@ static void test_a_directory_that_hangs_takes_nothing_from_another(void **state)
     }
     assert_int_equal(disk_fixture_sync(f, &file), 0);
     assert_int_equal(disk_fixture_close(f, &file), 0);
-    for (int i = 0; i < HUNG; i++)
+    for (int i = 0; i < HUNG_DIR_FILES; i++)
         assert_int_equal(hung.opens[i].n_done, 0);
     assert_true(disk_oldest_ns(f->disk, &hung.dir) <= loop_now_ns(f->loop));
     assert_true(disk_oldest_ns(f->disk, &f->dir) == UINT64_MAX);
-    hung_end(f, &hung);
+    hung_dir_end(f, &hung);
     free(bytes);
 }
 

@@ -24,8 +24,6 @@ struct fixture {
     uint8_t block[BLOCK];
 };
 
-enum { FULL_BYTES = 3 * BLOCK };
-
 static int fixture_setup(void **state)
 {
     struct fixture *f = mem_zalloc(sizeof *f);
@@ -33,7 +31,6 @@ static int fixture_setup(void **state)
 
     worker_fixture_init(&f->worker);
     f->worker.memory_bytes = 16 << 20;
-    f->worker.partition_max_bytes = *state != NULL ? *(uint64_t *)*state : 0;
     worker_fixture_start(&f->worker, 77);
     worker_fixture_executor(&f->worker, &f->peer);
     worker_peer_block(f->block, &home, 9, 4, 0, true, PAYLOAD);
@@ -397,108 +394,8 @@ static void test_a_failed_disk_refuses_pushes_until_there_is_a_place(void **stat
     assert_partition_is(f, 3, f->block, BLOCK);
 }
 
-/* ---- full partitions ---- */
-
-/* One block for each of n partitions from `first` on. */
-static int push_blocks(struct fixture *f, uint32_t first, uint32_t n, bool accept_full)
-{
-    Overhand__Wire__Push push = OVERHAND__WIRE__PUSH__INIT;
-    uint32_t partitions[8], lengths[8];
-    uint8_t *body = mem_alloc(8 * BLOCK);
-    int rc;
-
-    for (uint32_t i = 0; i < n; i++) {
-        struct block_home home = home_of(first + i);
-
-        partitions[i] = first + i;
-        lengths[i] = BLOCK;
-        worker_peer_block(body + i * BLOCK, &home, 1, i, 0, true, PAYLOAD);
-    }
-    push.shuffle_id = SHUFFLE;
-    push.incarnation = f->peer.incarnation;
-    push.n_partitions = push.n_lengths = n;
-    push.partitions = partitions;
-    push.lengths = lengths;
-    push.accept_full = accept_full;
-    rc = worker_peer_call(&f->peer, FRAME_PUSH, &push.base, body, n * BLOCK);
-    mem_free(body);
-    return rc;
-}
-
-static uint64_t bytes_of(struct fixture *f, uint32_t partition)
-{
-    struct block_home home = home_of(partition);
-    struct partition *found = store_hold_partition(f->worker.worker->shards[0]->store, &home);
-    uint64_t bytes = found == NULL ? 0 : partition_bytes(found);
-
-    if (found != NULL)
-        partition_drop(found);
-    return bytes;
-}
-
-static void test_full_partitions_are_refused_by_name_and_nothing_of_the_push_is_taken(void **state)
-{
-    struct fixture *f = *state;
-    Overhand__Wire__Status *status;
-
-    for (int i = 0; i < 3; i++)
-        assert_int_equal(push_blocks(f, 4, 2, false), 0);
-    assert_int_equal(push_blocks(f, 3, 4, false), OVERHAND_E_FULL);
-    assert_non_null(strstr(f->peer.error, "worker-1"));
-    status = overhand__wire__status__unpack(NULL, f->peer.reply_len, f->peer.reply);
-    assert_non_null(status);
-    assert_int_equal(status->code, OVERHAND_E_FULL);
-    assert_int_equal(status->n_partitions, 2);
-    assert_int_equal(status->partitions[0], 4);
-    assert_int_equal(status->partitions[1], 5);
-    overhand__wire__status__free_unpacked(status, NULL);
-    assert_int_equal(bytes_of(f, 3), 0);
-    assert_int_equal(bytes_of(f, 4), FULL_BYTES);
-    assert_int_equal(push_blocks(f, 3, 1, false), 0); /* the connection and the others go on */
-    assert_int_equal(push_blocks(f, 6, 1, false), 0);
-}
-
-static void test_a_writer_without_another_worker_has_full_partitions_taken(void **state)
-{
-    struct fixture *f = *state;
-
-    for (int i = 0; i < 9; i++)
-        assert_int_equal(push_blocks(f, 4, 2, true), 0);
-    assert_int_equal(bytes_of(f, 4), 9 * BLOCK);
-    assert_int_equal(push_blocks(f, 4, 1, false), OVERHAND_E_FULL);
-}
-
-static void test_copies_are_taken_of_full_partitions_because_the_primary_decides(void **state)
-{
-    struct fixture *f = *state;
-
-    for (int i = 0; i < 3; i++)
-        assert_int_equal(push_blocks(f, 4, 1, false), 0);
-    worker_peer_close(&f->peer);
-    assert_int_equal(worker_fixture_peer(&f->worker, &f->peer, OVERHAND__WIRE__ROLE__ROLE_WORKER,
-                                         WORKER_FIXTURE_APP, 1),
-                     0);
-    assert_int_equal(push_blocks(f, 4, 1, false), 0);
-    assert_int_equal(bytes_of(f, 4), 4 * BLOCK);
-}
-
-static void test_a_full_partition_is_full_after_a_restart_too(void **state)
-{
-    struct fixture *f = *state;
-
-    for (int i = 0; i < 3; i++)
-        assert_int_equal(push_blocks(f, 4, 1, false), 0);
-    worker_peer_close(&f->peer);
-    assert_int_equal(worker_fixture_stop(&f->worker), 0);
-    worker_fixture_start(&f->worker, 77);
-    worker_fixture_executor(&f->worker, &f->peer);
-    assert_int_equal(push_blocks(f, 4, 1, false), OVERHAND_E_FULL);
-}
-
 int main(void)
 {
-    static uint64_t full_bytes = FULL_BYTES;
-
     const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
         TEST(test_a_pushed_block_is_read_back_and_credit_is_granted),
@@ -515,12 +412,6 @@ int main(void)
         TEST(test_a_push_that_waits_for_memory_is_refused_when_the_worker_stops),
         TEST(test_a_connection_may_end_at_any_byte_of_a_push),
         TEST(test_a_failed_disk_refuses_pushes_until_there_is_a_place),
-#define TEST_FULL(name)                                                                            \
-    cmocka_unit_test_prestate_setup_teardown(name, fixture_setup, fixture_teardown, &full_bytes)
-        TEST_FULL(test_full_partitions_are_refused_by_name_and_nothing_of_the_push_is_taken),
-        TEST_FULL(test_a_writer_without_another_worker_has_full_partitions_taken),
-        TEST_FULL(test_copies_are_taken_of_full_partitions_because_the_primary_decides),
-        TEST_FULL(test_a_full_partition_is_full_after_a_restart_too),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
