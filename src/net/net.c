@@ -18,6 +18,25 @@ int net_connect(struct net *net, const struct address *address, uint32_t timeout
     return net->ops->connect(net, address, timeout_ms, connected, owner, stream);
 }
 
+bool net_is_name(struct net *net, const struct address *address)
+{
+    return net->ops->is_name(net, address);
+}
+
+void net_look_up(struct net *net, const struct address *name, struct net_look_up *look_up,
+                 net_look_up_cb done)
+{
+    look_up->net = net;
+    look_up->done = done;
+    net->ops->look_up(net, name, look_up);
+}
+
+void net_look_up_cancel(struct net_look_up *look_up)
+{
+    if (look_up->backend != NULL)
+        look_up->net->ops->look_up_cancel(look_up);
+}
+
 void net_read_start(struct net_stream *stream)
 {
     ASSERT(stream->events != NULL);

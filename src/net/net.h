@@ -4,6 +4,7 @@
 #ifndef NET_NET_H
 #define NET_NET_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/uio.h>
@@ -15,6 +16,9 @@ struct net;
 struct net_stream;
 struct net_listener;
 struct net_write;
+struct net_look_up;
+
+enum { NET_ADDRESSES_MAX = 16 };
 
 /* What a stream tells its owner. */
 struct net_stream_events {
@@ -32,6 +36,8 @@ typedef void (*net_write_cb)(struct net_write *write, int status);
 typedef void (*net_close_cb)(struct net_stream *stream);
 typedef void (*net_accept_cb)(struct net_listener *listener, struct net_stream *stream);
 typedef void (*net_listener_close_cb)(struct net_listener *listener);
+typedef void (*net_look_up_cb)(struct net_look_up *look_up, int status,
+                               const struct address *addresses, unsigned n_addresses);
 
 /* Owned by the implementation, from connect, accept or adopt until its close callback has run. */
 struct net_stream {
@@ -56,6 +62,13 @@ struct net_write {
     int status;       /* the implementation's */
 };
 
+/* A name being looked up; embedded by the owner, alive until `done` has run or it is cancelled. */
+struct net_look_up {
+    struct net *net;
+    net_look_up_cb done;
+    void *backend; /* the implementation's; NULL: not under way */
+};
+
 /* A stream between two loops: what net_detach gives and net_adopt takes. */
 struct net_handoff {
     int fd;        /* TCP */
@@ -78,6 +91,9 @@ struct net_ops {
     int (*detach)(struct net_stream *stream, struct net_handoff *handoff);
     int (*adopt)(struct net *net, const struct net_handoff *handoff, void *owner,
                  struct net_stream **stream);
+    bool (*is_name)(struct net *net, const struct address *address);
+    void (*look_up)(struct net *net, const struct address *name, struct net_look_up *look_up);
+    void (*look_up_cancel)(struct net_look_up *look_up);
 };
 
 struct net {
@@ -100,6 +116,15 @@ void net_listener_close(struct net_listener *listener, net_listener_close_cb clo
  * Returns: 0, or a code when the implementation refuses at once (none does today). */
 MUST_CHECK int net_connect(struct net *net, const struct address *address, uint32_t timeout_ms,
                            net_connect_cb connected, void *owner, struct net_stream **stream);
+
+/* Is it a name, behind which there may be several addresses? */
+bool net_is_name(struct net *net, const struct address *address);
+/* Find all addresses of a name (NET_ADDRESSES_MAX of them), each with the name's port. `done` runs
+ * exactly once, on the loop, with 0 and at least one of them, or with OVERHAND_E_CONNECT. */
+void net_look_up(struct net *net, const struct address *name, struct net_look_up *look_up,
+                 net_look_up_cb done);
+/* `done` will not run. Nothing happens when it is not under way. */
+void net_look_up_cancel(struct net_look_up *look_up);
 
 /* Deliver bytes through stream->events, from now on or again. */
 void net_read_start(struct net_stream *stream);

@@ -357,6 +357,9 @@ static const struct net_ops tcp_ops = {
     .close = tcp_close,
     .detach = tcp_detach,
     .adopt = tcp_adopt,
+    .is_name = tcp_is_name,
+    .look_up = tcp_look_up,
+    .look_up_cancel = tcp_look_up_cancel,
 };
 
 struct net *net_uv_new(struct loop *loop)

@@ -1,4 +1,5 @@
-/* What the files of TCP on libuv share: net_uv.c (streams), net_uv_connect.c, net_uv_listen.c. */
+/* What the files of TCP on libuv share: net_uv.c (streams), net_uv_connect.c,
+ * net_uv_listen.c, net_uv_look_up.c. */
 #ifndef NET_NET_UV_TCP_H
 #define NET_NET_UV_TCP_H
 
@@ -55,5 +56,11 @@ int tcp_listen(struct net *net, const struct address *address, net_accept_cb acc
                struct net_listener **listener);
 /* net_ops.listener_close. */
 void tcp_listener_close(struct net_listener *listener, net_listener_close_cb closed);
+/* net_ops.is_name. */
+bool tcp_is_name(struct net *net, const struct address *address);
+/* net_ops.look_up. */
+void tcp_look_up(struct net *net, const struct address *name, struct net_look_up *look_up);
+/* net_ops.look_up_cancel. */
+void tcp_look_up_cancel(struct net_look_up *look_up);
 
 #endif

@@ -21,6 +21,10 @@ void sim_net_free(struct sim_net *sim);
 /* The network as seen from a host, made at the first call. Owns: the network. */
 struct net *sim_net_host(struct sim_net *sim, const char *name);
 
+/* Let a name, which is none of a host, be looked up as these hosts ("a,b"; NULL: as none; "": look-ups
+ * are not answered) from now on. Owns: both are borrowed as long as the network lives. */
+void sim_net_set_name(struct sim_net *sim, const char *name, const char *hosts);
+
 /* Delay of what is sent from now on: uniform in [min_ms, max_ms]. */
 void sim_net_set_latency(struct sim_net *sim, uint32_t min_ms, uint32_t max_ms);
 /* Segments have 1 to `max_bytes` bytes from now on. */

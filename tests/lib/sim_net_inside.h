@@ -1,4 +1,4 @@
-/* What sim_net.c (hosts, links, connecting) and sim_stream.c (streams) share. */
+/* What sim_net.c (hosts, links, connecting), sim_look_up.c (names) and sim_stream.c (streams) share. */
 #ifndef TESTS_LIB_SIM_NET_INSIDE_H
 #define TESTS_LIB_SIM_NET_INSIDE_H
 
@@ -15,6 +15,7 @@ struct sim_net {
     struct list ends;  /* of all connections */
     unsigned n_streams, n_listeners;
     uint64_t delivered_bytes, n_writes;
+    const char *name, *name_hosts; /* borrowed: the one name that is none of a host; NULL: none */
     struct {
         uint64_t n, fail_at; /* fail_at UINT64_MAX: none */
         bool forever;
@@ -91,6 +92,13 @@ int sim_connect(struct net *net, const struct address *address, uint32_t timeout
                 net_connect_cb connected, void *owner, struct net_stream **stream);
 /* The connect is over: tell it, once. */
 void sim_connect_finish(struct sim_stream *self, int status);
+
+/* ---- sim_look_up.c ---- */
+
+/* net_ops.is_name, look_up and look_up_cancel. */
+bool sim_is_name(struct net *net, const struct address *address);
+void sim_look_up(struct net *net, const struct address *name, struct net_look_up *look_up);
+void sim_look_up_cancel(struct net_look_up *look_up);
 
 /* ---- sim_stream.c ---- */
 

@@ -450,4 +450,7 @@ const struct net_ops sim_ops = {
     .close = sim_close,
     .detach = sim_detach,
     .adopt = sim_adopt,
+    .is_name = sim_is_name,
+    .look_up = sim_look_up,
+    .look_up_cancel = sim_look_up_cancel,
 };
