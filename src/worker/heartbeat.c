@@ -1,4 +1,4 @@
-/* One link per master:
+/* One link per master; which there are is known in heartbeat_names.c:
  *
  *   AWAY -> connect -> CONNECTING -> HELLO, REGISTER_WORKER -> REGISTERING -> KNOWN
  *     KNOWN: a HEARTBEAT at each interval and when something changed
@@ -7,31 +7,12 @@
  *
  * One census of the shards serves the heartbeats of all links. A master that is away is logged
  * once and costs nothing else. */
-#include "worker/heartbeat.h"
+#include "worker/heartbeat_inside.h"
 
 #include "core/log.h"
 #include "core/mem.h"
 #include "worker/worker.h"
 
-enum heartbeat_state { LINK_AWAY, LINK_CONNECTING, LINK_REGISTERING, LINK_KNOWN };
-
-struct heartbeat_link {
-    struct heartbeat *heartbeat;
-    const struct address *master;
-    enum heartbeat_state state;
-    struct net_stream *stream; /* while connecting */
-    struct rpc_conn *conn;     /* from then on */
-    struct rpc_call call;      /* HELLO, REGISTER_WORKER or HEARTBEAT */
-    bool calling;
-    struct loop_timer retry;
-    uint64_t backoff_ms;
-    uint64_t interval_ms; /* the master's wish; 0: none */
-    bool complained;      /* its absence was logged */
-    bool said_draining;   /* we did, in the last heartbeat: the answer names targets */
-    uint64_t sent_census, answered_census; /* of the last heartbeat sent, and answered */
-};
-
-static void link_connect(struct heartbeat_link *link);
 static void link_on_connected(struct net_stream *stream, int status);
 static void link_on_stream_closed(struct net_stream *stream);
 static void link_on_hello(struct rpc_call *call, int status, const uint8_t *header, size_t len,
@@ -41,7 +22,6 @@ static void link_on_reply(struct rpc_call *call, int status, const uint8_t *head
 static int link_on_header(struct rpc_conn *conn, struct rpc_frame *frame);
 static void link_on_frame(struct rpc_conn *conn, struct rpc_frame *frame);
 static void link_on_closed(struct rpc_conn *conn, int status);
-static void link_on_retry(struct loop_timer *timer);
 static void heartbeat_on_timer(struct loop_timer *timer);
 static void flush_finish(struct heartbeat_flush *flush, int status);
 static void heartbeat_on_census(struct census *census);
@@ -55,26 +35,21 @@ void heartbeat_init(struct heartbeat *heartbeat, struct worker *worker)
 {
     const struct worker_options *options = &worker->options;
 
-    *heartbeat = (struct heartbeat){.worker = worker, .n_links = options->n_masters};
+    *heartbeat = (struct heartbeat){.worker = worker};
     list_init(&heartbeat->flushes);
     rng_init(&heartbeat->rng, options->seed);
     loop_timer_init(&heartbeat->timer, options->loop, heartbeat_on_timer);
-    heartbeat->links = mem_zalloc((options->n_masters + 1) * sizeof *heartbeat->links);
-    for (unsigned i = 0; i < options->n_masters; i++) {
-        struct heartbeat_link *link = &heartbeat->links[i];
-
-        link->heartbeat = heartbeat;
-        link->master = &options->masters[i];
-        link->backoff_ms = HEARTBEAT_BACKOFF_FIRST_MS;
-        loop_timer_init(&link->retry, options->loop, link_on_retry);
-    }
+    heartbeat_names_init(heartbeat);
 }
 
 void heartbeat_start(struct heartbeat *heartbeat)
 {
-    for (unsigned i = 0; i < heartbeat->n_links; i++)
-        link_connect(&heartbeat->links[i]);
-    if (heartbeat->n_links > 0)
+    struct list *node;
+
+    list_for_each(node, &heartbeat->links)
+        heartbeat_connect(container_of(node, struct heartbeat_link, node));
+    heartbeat_names_start(heartbeat);
+    if (heartbeat->worker->options.n_masters > 0)
         loop_timer_start(&heartbeat->timer, heartbeat->worker->options.heartbeat_ms);
 }
 
@@ -86,8 +61,9 @@ void heartbeat_stop(struct heartbeat *heartbeat)
     loop_timer_stop(&heartbeat->timer);
     list_for_each_safe(node, after, &heartbeat->flushes)
         flush_finish(container_of(node, struct heartbeat_flush, node), OVERHAND_E_BUSY);
-    for (unsigned i = 0; i < heartbeat->n_links; i++) {
-        struct heartbeat_link *link = &heartbeat->links[i];
+    heartbeat_names_stop(heartbeat);
+    list_for_each(node, &heartbeat->links) {
+        struct heartbeat_link *link = container_of(node, struct heartbeat_link, node);
 
         loop_timer_stop(&link->retry);
         if (link->conn != NULL)
@@ -102,26 +78,18 @@ bool heartbeat_idle(const struct heartbeat *heartbeat)
     return heartbeat->n_open == 0 && !heartbeat->counting;
 }
 
-unsigned heartbeat_n_known(const struct heartbeat *heartbeat)
-{
-    unsigned n = 0;
-
-    for (unsigned i = 0; i < heartbeat->n_links; i++)
-        n += heartbeat->links[i].state == LINK_KNOWN;
-    return n;
-}
-
 void heartbeat_fini(struct heartbeat *heartbeat)
 {
-    mem_free(heartbeat->links);
+    heartbeat_names_fini(heartbeat);
 }
 
 static uint64_t heartbeat_interval_ms(const struct heartbeat *heartbeat)
 {
     uint64_t interval_ms = 0;
+    struct list *node;
 
-    for (unsigned i = 0; i < heartbeat->n_links; i++) {
-        uint64_t wish_ms = heartbeat->links[i].interval_ms;
+    list_for_each(node, &heartbeat->links) {
+        uint64_t wish_ms = container_of(node, struct heartbeat_link, node)->interval_ms;
 
         if (wish_ms != 0 && (interval_ms == 0 || wish_ms < interval_ms))
             interval_ms = wish_ms;
@@ -173,9 +141,10 @@ static void flush_on_deadline(struct loop_timer *timer)
     struct heartbeat_flush *flush = container_of(timer, struct heartbeat_flush, deadline);
     const struct heartbeat *heartbeat = flush->heartbeat;
     int status = OVERHAND_E_BUSY;
+    struct list *node;
 
-    for (unsigned i = 0; i < heartbeat->n_links; i++)
-        if (heartbeat->links[i].answered_census >= flush->census)
+    list_for_each(node, &heartbeat->links)
+        if (container_of(node, struct heartbeat_link, node)->answered_census >= flush->census)
             status = 0;
     flush_finish(flush, status);
 }
@@ -202,10 +171,11 @@ static void heartbeat_check_flushes(struct heartbeat *heartbeat)
 
     list_for_each_safe(node, after, &heartbeat->flushes) {
         struct heartbeat_flush *flush = container_of(node, struct heartbeat_flush, node);
+        struct list *at;
         bool all = true;
 
-        for (unsigned i = 0; i < heartbeat->n_links; i++) {
-            const struct heartbeat_link *link = &heartbeat->links[i];
+        list_for_each(at, &heartbeat->links) {
+            const struct heartbeat_link *link = container_of(at, struct heartbeat_link, node);
             bool late = link->state == LINK_KNOWN && link->answered_census < flush->census;
 
             all &= !late;
@@ -265,6 +235,7 @@ static void heartbeat_on_census(struct census *census)
     Overhand__Wire__Heartbeat message = OVERHAND__WIRE__HEARTBEAT__INIT;
     Overhand__Wire__Disk disks[CENSUS_DISKS_MAX];
     Overhand__Wire__HeldShuffle *rows = heartbeat_set_held(&message, census);
+    struct list *node;
 
     heartbeat_set_disks(&message, census, disks);
     message.worker = &worker->wire;
@@ -279,8 +250,8 @@ static void heartbeat_on_census(struct census *census)
     message.draining |= worker_stopping(worker);
     message.stopping = worker_stopping(worker);
     message.refused_frames = rpc_refused_frames();
-    for (unsigned i = 0; i < heartbeat->n_links; i++) {
-        struct heartbeat_link *link = &heartbeat->links[i];
+    list_for_each(node, &heartbeat->links) {
+        struct heartbeat_link *link = container_of(node, struct heartbeat_link, node);
 
         if (link->state != LINK_KNOWN || link->calling)
             continue; /* away, or still busy with the last one */
@@ -321,18 +292,23 @@ static void link_complain(struct heartbeat_link *link, const char *what, const c
 
     if (!link->complained && !link->heartbeat->stopping)
         log_warn("worker/heartbeat", "master %s: %s: %s; serving goes on, trying again",
-                 address_format(link->master, text), what, why);
+                 address_format(&link->master, text), what, why);
     link->complained = true;
 }
 
-static void link_on_retry(struct loop_timer *timer)
+void heartbeat_on_retry(struct loop_timer *timer)
 {
-    link_connect(container_of(timer, struct heartbeat_link, retry));
+    struct heartbeat_link *link = container_of(timer, struct heartbeat_link, retry);
+
+    if (link->name != NULL)
+        heartbeat_name_ask(link);
+    else
+        heartbeat_connect(link);
 }
 
-static void link_connect(struct heartbeat_link *link)
+void heartbeat_connect(struct heartbeat_link *link)
 {
-    int rc = net_connect(link->heartbeat->worker->options.net, link->master, HEARTBEAT_CONNECT_MS,
+    int rc = net_connect(link->heartbeat->worker->options.net, &link->master, HEARTBEAT_CONNECT_MS,
                          link_on_connected, link, &link->stream);
 
     if (rc != 0) {
@@ -424,7 +400,7 @@ static void link_on_known(struct heartbeat_link *link)
 {
     char text[ADDRESS_TEXT_BYTES];
 
-    log_info("worker/heartbeat", "registered with master %s", address_format(link->master, text));
+    log_info("worker/heartbeat", "registered with master %s", address_format(&link->master, text));
     link->state = LINK_KNOWN;
     link->backoff_ms = HEARTBEAT_BACKOFF_FIRST_MS;
     link->complained = false;

@@ -9,6 +9,7 @@
 enum {
     HEARTBEAT_BACKOFF_FIRST_MS = 1000,
     HEARTBEAT_BACKOFF_MAX_MS = 10000,
+    HEARTBEAT_LOOK_UP_MS = 10000, /* how often masters' names are looked up again */
     HEARTBEAT_CONNECT_MS = 3000,
     HEARTBEAT_REPLY_MS = 5000,
     HEARTBEAT_FLUSH_MS = 3000, /* below the deadlines of those who wait for it */
@@ -16,7 +17,7 @@ enum {
     HEARTBEAT_INTERVAL_MAX_MS = 60000,
 };
 
-struct heartbeat_link; /* one master */
+struct heartbeat_name; /* one of the configured masters, if it is a name */
 struct heartbeat_flush;
 struct worker;
 
@@ -34,8 +35,9 @@ struct heartbeat_flush {
 
 struct heartbeat {
     struct worker *worker;
-    struct heartbeat_link *links; /* owned */
-    unsigned n_links;
+    struct list links;            /* heartbeat_link: one for each master that is known */
+    struct heartbeat_name *names; /* owned */
+    unsigned n_names;
     unsigned n_open; /* links that have a connection, or are getting one */
     struct rng rng;
     struct loop_timer timer;
@@ -50,7 +52,8 @@ struct heartbeat {
 
 /* Set up; n_masters may be 0. */
 void heartbeat_init(struct heartbeat *heartbeat, struct worker *worker);
-/* Connect to every master, and again whenever a connection breaks. */
+/* Connect to every master, and again whenever a connection breaks. A name stands for all its addresses,
+ * as they are found now and later. */
 void heartbeat_start(struct heartbeat *heartbeat);
 /* Tell the masters now: something they should know at once has changed. */
 void heartbeat_send(struct heartbeat *heartbeat);
@@ -62,6 +65,8 @@ void heartbeat_flush_start(struct heartbeat *heartbeat, struct heartbeat_flush *
 void heartbeat_flush_cancel(struct heartbeat_flush *flush);
 /* Does any master know us? */
 bool heartbeat_heard(const struct heartbeat *heartbeat);
+/* How many masters there are: a name without an address is one. */
+unsigned heartbeat_n_masters(const struct heartbeat *heartbeat);
 /* How many masters know this worker now. */
 unsigned heartbeat_n_known(const struct heartbeat *heartbeat);
 /* Close the links; worker_step is called when the last is gone. */

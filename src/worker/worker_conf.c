@@ -107,7 +107,9 @@ static const struct conf_key worker_conf_keys[] = {
      .default_port = 9700,
      .initial = "localhost:9700",
      .flag = "masters",
-     .help = "All masters; the worker reports to each. Port 9700 where none is given."},
+     .help =
+         "All masters; the worker reports to each. A name stands for all its addresses. Port 9700 "
+         "where none is given."},
     {.name = "zone",
      .type = CONF_STRING,
      .offset = FIELD(zone),

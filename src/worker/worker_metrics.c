@@ -271,8 +271,8 @@ static void metrics_of_state(struct metrics *metrics, const struct worker *worke
                   "Threads that serve data.");
     metrics_gauge(metrics, "overhand_worker_serving", worker->listener != NULL,
                   "1 while connections are accepted.");
-    metrics_gauge(metrics, "overhand_worker_masters", worker->options.n_masters,
-                  "Masters that are configured.");
+    metrics_gauge(metrics, "overhand_worker_masters", heartbeat_n_masters(&worker->heartbeat),
+                  "Masters that are configured; of a name, all its addresses.");
     metrics_gauge(metrics, "overhand_worker_masters_connected",
                   heartbeat_n_known(&worker->heartbeat), "Of these, those that know this worker.");
 }

@@ -109,18 +109,16 @@ static void script_on_listener_closed(struct net_listener *listener)
 {
 }
 
-static void script_listen_at(struct fixture *f, struct script *script, unsigned n)
+static void script_listen_on(struct fixture *f, struct script *script, const char *host)
 {
-    const struct address *address = &f->worker.masters[n];
-
-    assert_int_equal(net_listen(sim_net_host(f->worker.net, address->host), address,
+    assert_int_equal(net_listen(sim_net_host(f->worker.net, host), &f->worker.masters[0],
                                 script_on_accept, script, &script->listener),
                      0);
 }
 
 static void script_listen(struct fixture *f)
 {
-    script_listen_at(f, &f->script, 0);
+    script_listen_on(f, &f->script, "master");
 }
 
 static void script_close(struct script *script)
@@ -145,7 +143,7 @@ static int fixture_setup(void **state)
 
     worker_fixture_init(&f->worker);
     f->worker.n_masters = 1;
-    f->script.interval_ms = 1000;
+    f->script.interval_ms = f->other.interval_ms = 1000;
     *state = f;
     return 0;
 }
@@ -331,7 +329,7 @@ static void test_a_silent_master_is_waited_for_without_hurrying_the_others(void 
 
     f->worker.n_masters = 2;
     script_listen(f);
-    script_listen_at(f, &f->other, 1);
+    script_listen_on(f, &f->other, "master-2");
     worker_fixture_start(&f->worker, 77);
     sim_loop_advance_ms(&f->worker.loop, 500);
     f->other.silent = true;
@@ -357,6 +355,68 @@ static void test_a_worker_may_be_stopped_at_any_time_of_its_registration(void **
     }
 }
 
+/* A worker whose one master is a name of these hosts. */
+static void start_with_name(struct fixture *f, const char *hosts)
+{
+    snprintf(f->worker.masters[0].host, sizeof f->worker.masters[0].host, "masters");
+    sim_net_set_name(f->worker.net, "masters", hosts);
+    script_listen(f);
+    script_listen_on(f, &f->other, "master-2");
+    worker_fixture_start(&f->worker, 77);
+}
+
+static void test_it_reports_to_every_master_behind_a_name(void **state)
+{
+    struct fixture *f = *state;
+
+    start_with_name(f, "master,master-2");
+    sim_loop_advance_ms(&f->worker.loop, 3500);
+    assert_int_equal(f->script.n_registers, 1);
+    assert_int_equal(f->other.n_registers, 1);
+    assert_in_range(f->script.n_heartbeats, 3, 5);
+    assert_in_range(f->other.n_heartbeats, 3, 5);
+}
+
+static void test_masters_come_and_go_behind_a_name(void **state)
+{
+    struct fixture *f = *state;
+    unsigned n_heartbeats;
+
+    start_with_name(f, NULL); /* nobody is there yet */
+    assert_int_equal(push_one(f), 0);
+    sim_loop_advance_ms(&f->worker.loop, 30000);
+    sim_net_set_name(f->worker.net, "masters", "master");
+    sim_loop_advance_ms(&f->worker.loop, 2 * HEARTBEAT_BACKOFF_FIRST_MS);
+    assert_int_equal(f->script.n_registers, 1);
+
+    sim_net_set_name(f->worker.net, "masters", "master-2");
+    n_heartbeats = f->script.n_heartbeats;
+    sim_loop_advance_ms(&f->worker.loop, 2 * HEARTBEAT_LOOK_UP_MS);
+    assert_int_equal(f->other.n_registers, 1);
+    assert_true(f->script.n_heartbeats > n_heartbeats + 10); /* it is there as long as it is */
+    sim_net_reset(f->worker.net, "worker", "master");
+    sim_loop_advance_ms(&f->worker.loop, 60000);
+    assert_int_equal(f->script.n_conns, 1);
+
+    sim_net_set_name(f->worker.net, "masters", NULL); /* what is known stays known */
+    sim_net_reset(f->worker.net, "worker", "master-2");
+    sim_loop_advance_ms(&f->worker.loop, 10000);
+    assert_int_equal(f->other.n_registers, 2);
+}
+
+static void test_a_worker_may_be_stopped_while_a_name_is_looked_up(void **state)
+{
+    struct fixture *f = *state;
+
+    start_with_name(f, "master,master-2");
+    for (unsigned turns = 0; turns < 40; turns++) {
+        assert_int_equal(worker_fixture_stop(&f->worker), 0);
+        worker_fixture_start(&f->worker, 77);
+        for (unsigned i = 0; i < turns; i++)
+            (void)sim_loop_step(&f->worker.loop);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -371,6 +431,9 @@ int main(void)
         TEST(test_masters_hear_of_draining_before_the_worker_is_gone),
         TEST(test_a_silent_master_is_waited_for_without_hurrying_the_others),
         TEST(test_a_worker_may_be_stopped_at_any_time_of_its_registration),
+        TEST(test_it_reports_to_every_master_behind_a_name),
+        TEST(test_masters_come_and_go_behind_a_name),
+        TEST(test_a_worker_may_be_stopped_while_a_name_is_looked_up),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
