@@ -152,6 +152,7 @@ static void client_on_close(struct loop_task *task)
     client->closing = true;
     app_lease_stop(&client->driver.lease);
     links_close(&client->links);
+    masters_close(&client->masters);
     client_drop_live(client);
 }
 

@@ -23,10 +23,18 @@ struct master_call {
     struct master_race *race; /* NULL: not under way */
 };
 
+/* The addresses of a name, as they were found last. */
+struct master_found {
+    struct address addresses[NET_ADDRESSES_MAX];
+    unsigned n; /* 0: never */
+};
+
 struct masters {
     struct overhand_client *client;
-    struct address *addresses; /* owned */
+    struct address *addresses;  /* owned; names among them stand for all their addresses */
+    struct master_found *found; /* owned: one for each of them */
     unsigned n_addresses;
+    struct list races; /* requests under way */
 };
 
 /* Read the list. Returns: 0 (then masters_fini), OVERHAND_E_INVALID. */
@@ -34,6 +42,9 @@ MUST_CHECK int masters_init(struct masters *masters, struct overhand_client *cli
                             const char *list);
 /* Free what it holds; no call may be under way. */
 void masters_fini(struct masters *masters);
+
+/* The client closes: end look-ups of names; links end the rest of what is under way. */
+void masters_close(struct masters *masters);
 
 /* Ask. `message` is copied. `done` runs exactly once, later, within request_timeout_ms: 0,
  * OVERHAND_E_NO_MASTER, OVERHAND_E_NOT_READY, or what a master answered (a refusal wins over

@@ -15,6 +15,7 @@
 struct driver_fixture {
     struct client_fixture base;
     struct fake_master second;
+    struct client_env env;
     struct overhand_client *client;
 };
 
@@ -35,12 +36,12 @@ static int setup(void **state)
     client_fixture_init(&f->base, 1);
     fake_master_init(&f->second, sim_net_host(f->base.net, "second"), "second", 9700, workers, 3);
     f->base.options.masters = "master:9700,second:9700";
-    struct client_env env = {.loop = &f->base.loop.loop,
-                             .net = sim_net_host(f->base.net, "driver"),
-                             .seed = 1,
-                             .step = driver_step,
-                             .step_arg = f};
-    assert_int_equal(client_open_on(&f->base.options, &env, &f->client), 0);
+    f->env = (struct client_env){.loop = &f->base.loop.loop,
+                                 .net = sim_net_host(f->base.net, "driver"),
+                                 .seed = 1,
+                                 .step = driver_step,
+                                 .step_arg = f};
+    assert_int_equal(client_open_on(&f->base.options, &f->env, &f->client), 0);
     *state = f;
     return 0;
 }
@@ -53,6 +54,16 @@ static int teardown(void **state)
     fake_master_stop(&f->second);
     client_fixture_fini(&f->base);
     return 0;
+}
+
+/* A new client of these masters instead of the other one. */
+static void reopen(struct driver_fixture *f, const char *masters)
+{
+    struct client_env env = f->env;
+
+    overhand_client_close(f->client);
+    f->base.options.masters = masters;
+    assert_int_equal(client_open_on(&f->base.options, &env, &f->client), 0);
 }
 
 static uint64_t passed_ms(const struct driver_fixture *f, uint64_t since_ns)
@@ -144,6 +155,89 @@ static void test_when_no_master_answers_each_is_named(void **state)
     text = overhand_client_error(f->client);
     assert_non_null(strstr(text, "master master:9700: cannot connect"));
     assert_non_null(strstr(text, "master second:9700: no answer in time"));
+}
+
+static void test_behind_one_name_every_master_is_asked(void **state)
+{
+    struct driver_fixture *f = *state;
+    uint64_t start_ns = f->base.loop.now_ns;
+
+    sim_net_set_name(f->base.net, "masters", "master,second");
+    reopen(f, "masters:9700");
+    f->base.master.fault = (struct fake_fault){
+        .kind = FAKE_REFUSE, .from = 1, .n_times = 100, .code = OVERHAND_E_NOT_READY};
+    assert_int_equal(register_shuffle(f), 0);
+    assert_int_equal(f->base.master.n_requests, 1);
+    assert_int_equal(f->second.n_requests, 1);
+    assert_true(passed_ms(f, start_ns) < 100);
+
+    start_ns = f->base.loop.now_ns;
+    f->base.master.fault = (struct fake_fault){.kind = FAKE_SILENT, .from = 1, .n_times = 100};
+    assert_int_equal(register_shuffle(f), 0);
+    assert_in_range(passed_ms(f, start_ns), 500, 600);
+
+    sim_net_refuse(f->base.net, "master", true);
+    sim_net_reset(f->base.net, "driver", "master");
+    assert_int_equal(register_shuffle(f), 0);
+}
+
+static void test_a_name_leads_to_those_who_are_behind_it_now(void **state)
+{
+    struct driver_fixture *f = *state;
+
+    sim_net_set_name(f->base.net, "masters", NULL);
+    reopen(f, "masters:9700");
+    assert_int_equal(register_shuffle(f), OVERHAND_E_NO_MASTER);
+    assert_non_null(strstr(overhand_client_error(f->client), "masters:9700: its name is unknown"));
+    sim_net_set_name(f->base.net, "masters", "master");
+    assert_int_equal(register_shuffle(f), 0);
+    assert_int_equal(f->base.master.n_requests, 1);
+    sim_net_set_name(f->base.net, "masters", "second");
+    assert_int_equal(register_shuffle(f), 0);
+    assert_int_equal(f->base.master.n_requests, 1);
+    assert_int_equal(f->second.n_requests, 1);
+}
+
+static void test_a_name_that_cannot_be_looked_up_any_more_is_known_from_before(void **state)
+{
+    struct driver_fixture *f = *state;
+    uint64_t start_ns;
+
+    sim_net_set_name(f->base.net, "masters", "master,second");
+    reopen(f, "masters:9700");
+    assert_int_equal(register_shuffle(f), 0);
+    sim_net_set_name(f->base.net, "masters", NULL);
+    assert_int_equal(register_shuffle(f), 0);
+    sim_net_set_name(f->base.net, "masters", "");
+    start_ns = f->base.loop.now_ns;
+    assert_int_equal(register_shuffle(f), 0);
+    assert_in_range(passed_ms(f, start_ns), 500, 600);
+}
+
+static void test_a_name_that_is_never_found_is_named_when_time_is_up(void **state)
+{
+    struct driver_fixture *f = *state;
+
+    sim_net_set_name(f->base.net, "masters", "");
+    reopen(f, "masters:9700");
+    assert_int_equal(register_shuffle(f), OVERHAND_E_NO_MASTER);
+    assert_non_null(
+        strstr(overhand_client_error(f->client), "masters:9700: its name is still looked up"));
+    reopen(f, "masters:9700,second:9700");
+    assert_int_equal(register_shuffle(f), 0); /* the others are asked meanwhile */
+}
+
+static void test_a_client_closes_while_a_name_is_looked_up(void **state)
+{
+    struct driver_fixture *f = *state;
+
+    sim_net_set_name(f->base.net, "masters", "master,second");
+    for (unsigned n = 0; n < 20; n++) {
+        reopen(f, "masters:9700,second:9700");
+        assert_int_equal(overhand_app_open(f->client, 0), OVERHAND_E_AGAIN);
+        for (unsigned step = 0; step < n; step++)
+            sim_loop_step(&f->base.loop);
+    }
 }
 
 static void test_a_refusal_is_told_as_it_is(void **state)
@@ -378,6 +472,11 @@ int main(void)
         TEST(test_a_master_that_is_not_ready_is_passed_over_at_once),
         TEST(test_masters_that_are_not_ready_yet_are_waited_for),
         TEST(test_when_no_master_answers_each_is_named),
+        TEST(test_behind_one_name_every_master_is_asked),
+        TEST(test_a_name_leads_to_those_who_are_behind_it_now),
+        TEST(test_a_name_that_cannot_be_looked_up_any_more_is_known_from_before),
+        TEST(test_a_name_that_is_never_found_is_named_when_time_is_up),
+        TEST(test_a_client_closes_while_a_name_is_looked_up),
         TEST(test_a_refusal_is_told_as_it_is),
         TEST(test_without_workers_the_application_is_not_opened),
         TEST(test_a_call_that_ran_out_of_time_goes_on),
