@@ -252,6 +252,24 @@ static void test_an_application_that_ended_is_listed_only_while_workers_hold_it(
     listing_fini(&reply);
 }
 
+/* Readers that ask in between shall wait and not take the worker for one that has nothing. */
+static void test_who_registered_may_have_anything_until_it_says_what(void **state)
+{
+    struct master_fixture *f = *state;
+    Overhand__Wire__WhereReply reply;
+
+    master_fixture_register_many(f, 1, NULL);
+    assert_int_equal(moved_where(&f->master, MASTER_FIXTURE_APP, 7, f->now_ms, &reply), 0);
+    assert_int_equal(reply.n_brought, 0);
+    assert_int_equal(reply.n_stopped, 1);
+    assert_string_equal(reply.stopped[0]->id, "w000");
+    moved_where_fini(&reply);
+    master_fixture_beat(f, "w000", (struct master_beat){.incarnation = 100, .sequence = 1});
+    assert_int_equal(moved_where(&f->master, MASTER_FIXTURE_APP, 7, f->now_ms, &reply), 0);
+    assert_int_equal(reply.n_stopped, 0);
+    moved_where_fini(&reply);
+}
+
 static void test_the_long_silent_are_forgotten(void **state)
 {
     struct master_fixture *f = *state;
@@ -284,6 +302,7 @@ int main(void)
         TEST(test_holders_are_the_workers_that_said_so),
         TEST(test_lists_sum_what_workers_hold),
         TEST(test_an_application_that_ended_is_listed_only_while_workers_hold_it),
+        TEST(test_who_registered_may_have_anything_until_it_says_what),
         TEST(test_the_long_silent_are_forgotten),
     };
 
