@@ -8,7 +8,7 @@
  *       -> somebody waits: GATHERING; nobody: gone
  *
  * Refused are unknown paths (404) and more targets at a time than HTTP_ANSWERS_MAX (503). Closing
- * answers all who wait, lets gatherings end, and stops the thread when no request is left here. */
+ * answers all who wait, cancels gatherings or lets them end, and stops the thread when no request is left here. */
 #include "http/http.h"
 
 #include <string.h>
@@ -29,6 +29,8 @@ struct http_answer {
     enum http_answer_state state;
     struct list requests;
     struct loop_timer timer;
+    void (*cancel)(void *arg); /* NULL: nothing can be cancelled */
+    void *cancel_arg;
 };
 
 static void answer_on_timer(struct loop_timer *timer);
@@ -70,6 +72,7 @@ static void answer_free(struct http_answer *answer)
 static void answer_start(struct http_answer *answer)
 {
     answer->state = ANSWER_GATHERING;
+    answer->cancel = NULL;
     loop_timer_start(&answer->timer, answer->server->options.patience_ms);
     answer->page->start(answer);
 }
@@ -112,6 +115,11 @@ const char *http_answer_rest(const struct http_answer *answer)
     return answer->path + strlen(answer->page->path);
 }
 
+const char *http_answer_query(const struct http_answer *answer)
+{
+    return answer->query;
+}
+
 bool http_answer_number(const struct http_answer *answer, const char *name, uint64_t *number)
 {
     const char *at = answer->query;
@@ -133,6 +141,12 @@ bool http_answer_number(const struct http_answer *answer, const char *name, uint
         at += len;
     }
     return false;
+}
+
+void http_answer_on_cancel(struct http_answer *answer, void (*cancel)(void *arg), void *arg)
+{
+    answer->cancel = cancel;
+    answer->cancel_arg = arg;
 }
 
 void http_answer_finish(struct http_answer *answer, unsigned code, const char *type, char *text,
@@ -290,6 +304,8 @@ void http_server_close(struct http_server *server, void (*closed)(void *arg), vo
         loop_timer_stop(&answer->timer);
         if (answer->state == ANSWER_RESTING)
             answer_free(answer);
+        else if (answer->cancel != NULL)
+            answer->cancel(answer->cancel_arg);
     }
     loop_defer(server->options.loop, &server->end);
 }

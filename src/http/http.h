@@ -55,9 +55,14 @@ void http_server_close(struct http_server *server, void (*closed)(void *arg), vo
 void *http_answer_owner(const struct http_answer *answer);
 /* The target's path behind the page's; "" when it is the page's own. */
 const char *http_answer_rest(const struct http_answer *answer);
+/* The target's query with its '?'; "" without one. */
+const char *http_answer_query(const struct http_answer *answer);
 /* The number that the query gives to `name`, as "?limit=10".
  * Returns: false when there is none (the number is left alone). */
 bool http_answer_number(const struct http_answer *answer, const char *name, uint64_t *number);
+/* Have `cancel` called once, on the loop, when the server is closed before the result is given, so that
+ * the gathering may end early. */
+void http_answer_on_cancel(struct http_answer *answer, void (*cancel)(void *arg), void *arg);
 /* Give the result, with an HTTP status and a MIME type. Owns: takes `text` (of mem_alloc); may free
  * the answer. */
 void http_answer_finish(struct http_answer *answer, unsigned code, const char *type, char *text,

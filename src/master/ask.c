@@ -24,8 +24,6 @@ int ask_start(struct ask *ask, struct net *net, const Overhand__Wire__Worker *wo
               bool (*on_rows)(struct ask *ask, Overhand__Wire__PartitionRow *const *rows, size_t n),
               void (*done)(struct ask *ask, int status))
 {
-    struct net_stream *stream;
-
     *ask = (struct ask){.net = net,
                         .address = {.port = (uint16_t)worker->port},
                         .app_uid = app_uid,
@@ -33,13 +31,14 @@ int ask_start(struct ask *ask, struct net *net, const Overhand__Wire__Worker *wo
                         .on_rows = on_rows,
                         .done = done};
     snprintf(ask->address.host, sizeof ask->address.host, "%s", worker->host);
-    return net_connect(net, &ask->address, ASK_CONNECT_MS, ask_on_connected, ask, &stream);
+    return net_connect(net, &ask->address, ASK_CONNECT_MS, ask_on_connected, ask, &ask->stream);
 }
 
 static void ask_on_stream_closed(struct net_stream *stream)
 {
     struct ask *ask = stream->owner;
 
+    ask->stream = NULL;
     ask->done(ask, ask->status);
 }
 
@@ -49,7 +48,11 @@ static void ask_on_connected(struct net_stream *stream, int status)
     struct rpc_options options = {.accepted = false};
     Overhand__Wire__Hello hello;
 
+    if (ask->ending)
+        return; /* ask_cancel has closed the stream */
+    ask->stream = NULL;
     if (status != 0) {
+        ask->ending = true;
         ask->status = status;
         net_close(stream, ask_on_stream_closed);
         return;
@@ -61,8 +64,22 @@ static void ask_on_connected(struct net_stream *stream, int status)
 
 static void ask_end(struct ask *ask, int status)
 {
+    if (ask->ending)
+        return;
+    ask->ending = true;
     ask->status = status;
     rpc_close(ask->conn, status != 0 ? status : OVERHAND_E_CLOSED);
+}
+
+void ask_cancel(struct ask *ask)
+{
+    if (ask->conn != NULL) {
+        ask_end(ask, OVERHAND_E_CLOSED);
+    } else if (ask->stream != NULL && !ask->ending) {
+        ask->ending = true;
+        ask->status = OVERHAND_E_CLOSED;
+        net_close(ask->stream, ask_on_stream_closed);
+    }
 }
 
 static void ask_next_page(struct ask *ask)
@@ -142,5 +159,6 @@ static void ask_on_closed(struct rpc_conn *conn, int status)
     struct ask *ask = rpc_owner(conn);
 
     ask->conn = NULL;
+    ask->ending = true;
     ask->done(ask, ask->status);
 }

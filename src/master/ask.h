@@ -13,7 +13,9 @@ enum { ASK_CONNECT_MS = 2000, ASK_REPLY_MS = 3000 };
 struct ask {
     struct net *net;
     struct address address;
-    struct rpc_conn *conn; /* NULL: not yet, or gone */
+    struct net_stream *stream; /* while connecting */
+    struct rpc_conn *conn;     /* NULL: not yet, or gone */
+    bool ending;               /* nothing more is asked */
     struct rpc_call call;
     uint64_t app_uid;
     uint32_t shuffle_id, first_partition;
@@ -30,5 +32,7 @@ MUST_CHECK int ask_start(struct ask *ask, struct net *net, const Overhand__Wire_
                          bool (*on_rows)(struct ask *ask, Overhand__Wire__PartitionRow *const *rows,
                                          size_t n),
                          void (*done)(struct ask *ask, int status));
+/* End it soon: `done` runs with OVERHAND_E_CLOSED, unless it has run or another end is under way. */
+void ask_cancel(struct ask *ask);
 
 #endif

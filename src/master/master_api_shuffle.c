@@ -105,6 +105,13 @@ static void api_on_spread(struct spread *spread)
     mem_free(op);
 }
 
+static void api_on_cancel(void *arg)
+{
+    struct api_spread *op = arg;
+
+    spread_cancel(&op->spread);
+}
+
 static void api_partitions(struct http_answer *answer, json_t *shuffle, uint64_t app_uid,
                            uint32_t shuffle_id)
 {
@@ -113,6 +120,7 @@ static void api_partitions(struct http_answer *answer, json_t *shuffle, uint64_t
 
     op->answer = answer;
     op->shuffle = shuffle;
+    http_answer_on_cancel(answer, api_on_cancel, op);
     spread_start(&op->spread, master_server_master(server), master_server_net(server),
                  master_server_now_ms(server), app_uid, shuffle_id, api_on_spread);
 }

@@ -55,6 +55,12 @@ void spread_start(struct spread *spread, const struct master *master, struct net
     loop_post(net->loop, &spread->workers[spread->n_workers].task);
 }
 
+void spread_cancel(struct spread *spread)
+{
+    for (unsigned i = 0; i < spread->n_workers; i++)
+        ask_cancel(&spread->workers[i].ask);
+}
+
 static bool spread_on_rows(struct ask *ask, Overhand__Wire__PartitionRow *const *rows, size_t n)
 {
     struct spread *spread = container_of(ask, struct spread_worker, ask)->spread;

@@ -31,6 +31,8 @@ struct spread {
 void spread_start(struct spread *spread, const struct master *master, struct net *net,
                   uint64_t now_ms, uint64_t app_uid, uint32_t shuffle_id,
                   void (*done)(struct spread *spread));
+/* End the asking: `done` runs soon, and who has not answered is reported with OVERHAND_E_CLOSED. */
+void spread_cancel(struct spread *spread);
 /* The id of worker i < n_workers, and what asking it came to (0: answered). */
 const char *spread_worker(const struct spread *spread, unsigned i, int *status);
 /* Free the result. */
