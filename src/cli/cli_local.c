@@ -113,7 +113,7 @@ static unsigned local_alive_port(const Overhand__Wire__ListReply *reply, const c
 static void local_print_ready(const struct cli_local *local, const Overhand__Wire__ListReply *reply,
                               FILE *out)
 {
-    char master[ADDRESS_TEXT_BYTES];
+    char master[ADDRESS_TEXT_BYTES], *web = NULL;
     json_t *workers = json_array();
 
     address_format(&local->master, master);
@@ -127,13 +127,18 @@ static void local_print_ready(const struct cli_local *local, const Overhand__Wir
         json_array_append_new(workers, json_pack("{ss si si}", "id", child->name, "pid",
                                                  (int)child->pid, "port", (int)port));
     }
+    if (local->http_port != 0)
+        web = mem_printf("http://127.0.0.1:%u/", local->http_port);
+    if (web != NULL && !local->args->json)
+        fprintf(out, "web %s\n", web);
     if (local->args->json) {
-        json_t *json = json_pack("{ss sO}", "masters", master, "workers", workers);
+        json_t *json = json_pack("{ss ss* sO}", "masters", master, "web", web, "workers", workers);
         json_dumpf(json, out, JSON_COMPACT); /* one line: readers wait for it */
         fputc('\n', out);
         json_decref(json);
     }
     json_decref(workers);
+    mem_free(web);
     fflush(out);
 }
 
@@ -254,9 +259,10 @@ const struct cli_command cli_command_local = {
     .help =
         "Starts one master and some workers on loopback ports, worker N at 127.0.0.(N+1), so that\n"
         "two copies find two hosts. When all are alive it prints\n"
-        "\"ready masters=HOST:PORT\" and then \"worker ID pid=PID port=PORT\" for each. Logs go\n"
-        "to stderr, warnings and above. SIGINT or SIGTERM ends all and waits for them; a worker\n"
-        "writes its data to disk then, and serves it again when started on the same --dir.\n\n"
+        "\"ready masters=HOST:PORT\", then \"worker ID pid=PID port=PORT\" for each, and\n"
+        "\"web http://127.0.0.1:PORT/\", the page that shows the cluster. Logs go to stderr,\n"
+        "warnings and above. SIGINT or SIGTERM ends all and waits for them; a worker writes its\n"
+        "data to disk then, and serves it again when started on the same --dir.\n\n"
         "Examples:\n"
         "  overhand local\n"
         "  overhand local --workers 3 --dir /tmp/cluster --memory 256MiB --shards 2\n"

@@ -19,6 +19,7 @@ struct cli_local {
     char *dir;              /* owned */
     bool dir_is_ours;       /* temporary: removed at the end */
     struct address master;
+    unsigned http_port;                               /* of the master's web page; 0: none */
     struct cli_child children[1 + LOCAL_WORKERS_MAX]; /* [0] is the master */
     unsigned n_children;
     unsigned n_failed; /* ended, and not well */

@@ -168,7 +168,8 @@ static int local_start_master(struct cli_local *local)
     if (exit_code != CLI_OK)
         return exit_code;
     said = local_read_line(output, line, sizeof line) &&
-           sscanf(line, "serving %264[^,],", address) == 1 &&
+           sscanf(line, "serving %264[^,], ready in %*u ms, http=%u", address, &local->http_port) >=
+               1 &&
            address_parse(address, 0, &local->master) == 0;
     close(output);
     if (!said)

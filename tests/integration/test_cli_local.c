@@ -18,6 +18,7 @@
 
 #include "cli/cli.h"
 #include "core/mem.h"
+#include "http_client.h"
 #include "temp_dir.h"
 
 enum { ARGS_MAX = 16, WORKERS_MAX = 4, TRIES_MAX = 500 };
@@ -28,6 +29,7 @@ struct cluster {
     unsigned n_workers;
     pid_t workers[WORKERS_MAX];
     char masters[64];
+    unsigned http_port;
 };
 
 static const char *bin_dir(void)
@@ -83,6 +85,8 @@ static void cluster_await_ready(struct cluster *cluster, unsigned n_workers)
         assert_true(port > 0);
         cluster->workers[cluster->n_workers++] = pid;
     }
+    assert_non_null(fgets(line, sizeof line, cluster->out));
+    assert_int_equal(sscanf(line, "web http://127.0.0.1:%u/", &cluster->http_port), 1);
 }
 
 /* Read stderr up to a line that holds `words`. */
@@ -145,11 +149,16 @@ static void test_a_cluster_becomes_ready_answers_and_ends(void **state)
 {
     const char *const commands[] = {"status", "workers", "apps", "shuffles", "partitions"};
     struct cluster cluster;
+    struct http_reply page;
 
     cluster_start(&cluster, "--workers", "2", "--shards", "1", "--memory", "16MiB", NULL);
     cluster_await_ready(&cluster, 2);
     for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++)
         assert_int_equal(ask(&cluster, commands[i], i % 2 == 0 ? "--json" : NULL, NULL), CLI_OK);
+    http_client_get((uint16_t)cluster.http_port, "/", &page);
+    assert_int_equal(page.code, 200);
+    assert_non_null(strstr(page.text, "text/html"));
+    http_reply_fini(&page);
     assert_int_equal(ask(&cluster, "partitions", "--worker", "nobody", NULL), CLI_PROBLEM);
     assert_int_equal(ask(&cluster, "shuffles", "--app", "nothing", NULL), CLI_PROBLEM);
     kill(cluster.pid, SIGTERM);
