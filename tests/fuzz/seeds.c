@@ -441,6 +441,22 @@ static void seed_texts(void)
     seed_text("fuzz_identity", 'i', "d worker-2\nincarnation 0123456789abcdef\nclean 0\n");
 }
 
+static void seed_http(void)
+{
+    static const char *const targets[] = {
+        "/",
+        "/metrics\n/metrics\n/readyz",
+        "/api/v1/shuffles/6f1d0c2b9a8e7f35/3/partitions?limit=10\n/api/v1/shuffles?limit=7",
+        "/api/v1/shuffles/0123456789abcdef/4294967295?a&limit=&b=1&limit=18446744073709551615",
+        "/api/\n/api/x?\n/api/x?limit\n/api/x?&&limit=1k&limit=2\n/api/x?limit=-1#y",
+        "\n?\n//\n/api/v1/shuffles/?limit=5\n/api/v1/shuffles/%2f?x=limit=3"};
+
+    for (unsigned i = 0; i < sizeof targets / sizeof targets[0]; i++) {
+        seed_text("fuzz_http", 0, targets[i]);
+        seed_text("fuzz_http", 0xff, targets[i]);
+    }
+}
+
 int main(int argc, char **argv)
 {
     if (argc != 2) {
@@ -461,6 +477,7 @@ int main(int argc, char **argv)
     seed_texts();
     seed_rows();
     seed_pack();
+    seed_http();
     printf("%u seeds\n", n_seeds);
     return 0;
 }
