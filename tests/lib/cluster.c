@@ -7,6 +7,8 @@
 
 #include "client/layout.h"
 #include "core/mem.h"
+#include "http_client.h"
+#include "metrics_text.h"
 #include "private_mount.h"
 #include "temp_dir.h"
 
@@ -71,60 +73,96 @@ void cluster_fini(struct cluster *cluster)
     temp_dir_remove(cluster->dir);
 }
 
-void cluster_start_worker(struct cluster *cluster, unsigned index)
+static const char *text_or(const char *text, const char *otherwise)
+{
+    return text == NULL ? otherwise : text;
+}
+
+void cluster_spawn_worker(struct cluster *cluster, unsigned index)
 {
     struct cluster_worker *worker = &cluster->workers[index];
+    unsigned own_host = cluster->replicas == 2 ? index + 1 : 1;
+    const char *memory_limit = text_or(cluster->memory_limit, "8MiB");
     char *id = mem_printf("--id=%s", worker->id);
+    char *host = mem_printf("127.0.0.%u", worker->host != 0 ? worker->host : own_host);
+    char *listen = mem_printf("--listen.host=%s", host);
+    char *advertise = mem_printf("--advertise.host=%s", text_or(worker->name, host));
     char *port = mem_printf("--listen.port=%u", worker->address.port);
     char *masters = mem_printf("--masters=%s", cluster->masters);
     char *data = mem_printf("--disk.directories=%s%s%s", worker->data,
                             worker->second_data == NULL ? "" : ",",
-                            worker->second_data == NULL ? "" : worker->second_data);
-    char *memory = mem_printf("--memory.limit=%s",
-                              cluster->memory_limit == NULL ? "8MiB" : cluster->memory_limit);
-    char *backend = mem_printf("--disk.backend=%s",
-                               cluster->disk_backend == NULL ? "auto" : cluster->disk_backend);
-    char *deadline = mem_printf("--disk.deadline=%s",
-                                cluster->disk_deadline == NULL ? "10s" : cluster->disk_deadline);
-    char *host = mem_printf("--listen.host=127.0.0.%u", cluster->replicas == 2 ? index + 1 : 1);
+                            text_or(worker->second_data, ""));
+    char *backend = mem_printf("--disk.backend=%s", text_or(cluster->disk_backend, "auto"));
+    char *deadline = mem_printf("--disk.deadline=%s", text_or(cluster->disk_deadline, "10s"));
+    char *http = mem_printf("--http.port=%u", cluster->keep_http_port ? worker->http_port : 0);
+    char *memory = mem_printf("--memory.limit=%s", memory_limit);
+    char *owned[] = {id,   host,    listen,   advertise, port,  masters,
+                     data, backend, deadline, http,      memory};
     const char *args[] = {id,
+                          listen,
+                          advertise,
                           port,
                           masters,
                           data,
-                          host,
                           "--shards=1",
-                          memory,
                           backend,
                           deadline,
                           cluster->drain_at_end ? "--shutdown.drain=on" : "--shutdown.drain=off",
                           "--disk.reserve=0",
                           "--heartbeat.interval=100ms",
-                          "--http.port=0",
+                          http,
+                          memory_limit[0] == '\0' ? NULL : memory,
                           NULL};
+
+    daemon_process_start(&worker->process, "overhand-worker", args, worker->log);
+    for (size_t i = 0; i < sizeof owned / sizeof owned[0]; i++)
+        mem_free(owned[i]);
+}
+
+void cluster_await_worker(struct cluster *cluster, unsigned index)
+{
+    struct cluster_worker *worker = &cluster->workers[index];
     char line[512], where[ADDRESS_TEXT_BYTES];
     int rc;
 
-    daemon_process_start(&worker->process, "overhand-worker", args, worker->log);
     rc = daemon_process_await(&worker->process, "serving ", line, sizeof line);
     ASSERT(rc == 0);
-    rc = sscanf(line, "serving %264s id=%*s incarnation=%31s shards=1 memory=%*s http=%hu", where,
-                worker->incarnation, &worker->http_port);
-    ASSERT(rc == 3);
+    rc = sscanf(line, "serving %264s id=%*s incarnation=%31s shards=1 memory=%31s http=%hu", where,
+                worker->incarnation, worker->memory, &worker->http_port);
+    ASSERT(rc == 4);
     rc = address_parse(where, 0, &worker->address);
     ASSERT(rc == 0);
-    mem_free(id);
-    mem_free(port);
-    mem_free(masters);
-    mem_free(data);
-    mem_free(memory);
-    mem_free(backend);
-    mem_free(deadline);
-    mem_free(host);
+}
+
+void cluster_start_worker(struct cluster *cluster, unsigned index)
+{
+    cluster_spawn_worker(cluster, index);
+    cluster_await_worker(cluster, index);
 }
 
 int cluster_end_worker(struct cluster *cluster, unsigned index, int signal_number)
 {
     return daemon_process_end(&cluster->workers[index].process, signal_number);
+}
+
+void cluster_move_worker(struct cluster *cluster, unsigned index, unsigned host)
+{
+    cluster->workers[index].host = host;
+    cluster->workers[index].address.port = 0;
+    cluster_start_worker(cluster, index);
+}
+
+void cluster_await_heard(uint16_t http_port, unsigned n_workers)
+{
+    for (bool all = false; !all;) {
+        struct http_reply reply;
+
+        http_client_get(http_port, "/metrics", &reply);
+        all = reply.code == 200 &&
+              metrics_text_value(reply.body, "overhand_master_workers{state=\"alive\"}") ==
+                  n_workers;
+        http_reply_fini(&reply);
+    }
 }
 
 /* ---- client ---- */

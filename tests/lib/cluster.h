@@ -20,8 +20,11 @@ struct cluster_worker {
     char *data, *log; /* paths: its directory, which exists; where its log goes */
     struct address address;
     uint16_t http_port;
-    char incarnation[32]; /* as it said it */
-    char *second_data;    /* owned: one more directory; NULL: none */
+    char incarnation[32]; /* as it said it; and so the next */
+    char memory[32];
+    char *second_data; /* owned: one more directory; NULL: none */
+    const char *name;  /* clients are told this name; NULL: its address */
+    unsigned host;     /* it is at 127.0.0.host; 0: at a host of the fixture's choice */
 };
 
 struct cluster {
@@ -31,10 +34,11 @@ struct cluster {
     uint16_t http_port;
     struct cluster_worker workers[CLUSTER_WORKERS_MAX];
     unsigned n_workers;
-    const char *memory_limit;       /* of each worker; NULL: 8MiB */
+    const char *memory_limit;       /* of each worker; NULL: 8MiB; "": its own choice */
     const char *disk_backend;       /* likewise; NULL: auto */
     const char *disk_deadline;      /* likewise; NULL: 10s */
     bool drain_at_end;              /* likewise: shutdown.drain */
+    bool keep_http_port;            /* a worker that is started once more has the former one */
     struct overhand_client *client; /* NULL: not opened */
     uint64_t app_uid;
     uint32_t n_partitions;
@@ -44,6 +48,7 @@ struct cluster {
         unsigned worker;
         uint64_t after; /* so many rows, or batches, from now; 0: never */
         int signal;     /* 0: SIGKILL */
+        unsigned host;  /* not 0: it is started again at this one, at another port */
     } kill;             /* in the middle of the next write or read; waits for its end */
     void *layout;
     size_t layout_len;
@@ -62,8 +67,15 @@ void cluster_fini(struct cluster *cluster);
 /* Start a worker (one shard) and wait until it serves; once more after its end: on
  * the same directory and port. */
 void cluster_start_worker(struct cluster *cluster, unsigned index);
+/* The two halves of it: start it, and wait until it serves. */
+void cluster_spawn_worker(struct cluster *cluster, unsigned index);
+void cluster_await_worker(struct cluster *cluster, unsigned index);
 /* Send it a signal and wait for its end. Returns: as daemon_process_end. */
 int cluster_end_worker(struct cluster *cluster, unsigned index, int signal_number);
+/* Start a worker that has ended once more, at 127.0.0.host and another port, as a pod that moved. */
+void cluster_move_worker(struct cluster *cluster, unsigned index, unsigned host);
+/* Wait until the master with this port for HTTP hears so many workers. */
+void cluster_await_heard(uint16_t http_port, unsigned n_workers);
 /* Open a client and its application, and register a shuffle that uses all workers. */
 void cluster_open(struct cluster *cluster, uint32_t n_partitions);
 /* The options of a client of this cluster's application, whose log is thrown away. */

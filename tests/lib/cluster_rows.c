@@ -23,9 +23,12 @@ static void row_fill(uint8_t *row, uint32_t map, uint32_t partition, uint32_t nu
 /* One row written, or one batch read, more. */
 static void cluster_on_moment(struct cluster *cluster)
 {
-    if (cluster->kill.after > 0 && --cluster->kill.after == 0)
-        cluster_end_worker(cluster, cluster->kill.worker,
-                           cluster->kill.signal == 0 ? SIGKILL : cluster->kill.signal);
+    if (cluster->kill.after == 0 || --cluster->kill.after > 0)
+        return;
+    cluster_end_worker(cluster, cluster->kill.worker,
+                       cluster->kill.signal == 0 ? SIGKILL : cluster->kill.signal);
+    if (cluster->kill.host != 0)
+        cluster_move_worker(cluster, cluster->kill.worker, cluster->kill.host);
 }
 
 /* ---- writing ---- */

@@ -10,6 +10,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+static bool hosts_mounted;
+
 static bool write_file(const char *path, const char *text)
 {
     int fd = open(path, O_WRONLY | O_CLOEXEC);
@@ -45,6 +47,25 @@ bool private_mount_tmpfs(const char *path, unsigned size_mib, bool read_only)
 
     snprintf(options, sizeof options, "size=%um", size_mib);
     return make_private() && mount("tmpfs", path, "tmpfs", read_only ? MS_RDONLY : 0, options) == 0;
+}
+
+bool private_hosts(const char *file, const char *lines)
+{
+    FILE *stream = fopen(file, "we");
+    bool good = stream != NULL && fputs(lines, stream) >= 0;
+
+    if (stream != NULL)
+        good &= fclose(stream) == 0;
+    if (good && !hosts_mounted)
+        hosts_mounted = make_private() && mount(file, "/etc/hosts", NULL, MS_BIND, NULL) == 0;
+    return good && hosts_mounted;
+}
+
+void private_hosts_end(void)
+{
+    if (hosts_mounted)
+        private_unmount("/etc/hosts");
+    hosts_mounted = false;
 }
 
 /* Run a program to its end. */
