@@ -2,7 +2,7 @@
  *
  *   new -> (shards are made by the caller, on their threads)
  *     -> start: count what was recovered, lease it, listen -> serving
- *     -> stop: no more accepting, pushes refused, shards seal
+ *     -> stop: no more accepting, pushes refused, masters told, shards seal
  *     -> control connections and masters let go, shards close -> stopped
  *
  * Applications are leased here and known on every shard: each change is scattered, in order, so
@@ -33,7 +33,9 @@ static void worker_on_listener_closed(struct net_listener *listener);
 static void worker_on_shutdown_timer(struct loop_timer *timer);
 static void worker_on_left(struct service *service);
 static void worker_seal(struct worker *worker);
+static void worker_on_masters_told(struct heartbeat_flush *flush, int status);
 static void worker_on_sealed(struct scatter *scatter);
+static void worker_let_go(struct worker *worker);
 static void worker_on_shards_closed(struct scatter *scatter);
 
 struct worker *worker_new(const struct worker_options *options)
@@ -212,7 +214,10 @@ static void worker_seal(struct worker *worker)
     service_stop(&worker->service);
     if (worker->listener != NULL)
         net_listener_close(worker->listener, worker_on_listener_closed);
-    heartbeat_send(&worker->heartbeat); /* draining */
+    worker->telling = heartbeat_heard(&worker->heartbeat);
+    /* whoever does not know that we stop takes us for lost, and our data with us */
+    if (worker->telling)
+        heartbeat_flush_start(&worker->heartbeat, &worker->told, worker_on_masters_told);
     greeting_close_all(worker);
     scatter_start(&worker->scatter, worker, worker_seal_on_shard, worker_on_sealed);
 }
@@ -251,6 +256,23 @@ static void worker_on_sealed(struct scatter *scatter)
     if (scatter->status != 0)
         log_error("worker", "not all data could be written: %s",
                   overhand_strerror(scatter->status));
+    worker->sealed = true;
+    worker_let_go(worker);
+}
+
+static void worker_on_masters_told(struct heartbeat_flush *flush, int status)
+{
+    struct worker *worker = container_of(flush, struct worker, told);
+
+    worker->telling = false;
+    worker_let_go(worker);
+}
+
+/* With nothing to write, sealing is over before any master has answered. */
+static void worker_let_go(struct worker *worker)
+{
+    if (!worker->sealed || worker->telling)
+        return;
     heartbeat_stop(&worker->heartbeat);
     control_close_all(worker);
     worker->shards_closing = true;

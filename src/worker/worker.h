@@ -52,10 +52,12 @@ struct worker {
     struct list greetings, controls;
     atomic_uint n_connections; /* of all loops */
     worker_cb serving, stopped;
-    struct census recovered;    /* while starting */
-    struct scatter scatter;     /* while stopping */
-    struct loop_timer shutdown; /* options.shutdown_ms, from worker_stop on */
+    struct census recovered;     /* while starting */
+    struct scatter scatter;      /* while stopping */
+    struct heartbeat_flush told; /* masters know that we stop */
+    struct loop_timer shutdown;  /* options.shutdown_ms, from worker_stop on */
     int stop_status;
+    bool telling, sealed;
     bool shards_closing; /* they cannot be asked any more */
     bool shards_closed;
 };

@@ -342,6 +342,32 @@ static void test_a_silent_master_is_waited_for_without_hurrying_the_others(void 
     assert_true(f->flushed);
 }
 
+static void test_masters_hear_of_the_end_of_a_worker_that_has_nothing_to_write(void **state)
+{
+    struct fixture *f = *state;
+
+    script_listen(f);
+    sim_net_set_latency(f->worker.net, 5, 5);
+    worker_fixture_start(&f->worker, 77);
+    sim_loop_advance_ms(&f->worker.loop, 500);
+    assert_int_equal(worker_fixture_stop(&f->worker), 0);
+    assert_true(f->script.last->stopping);
+}
+
+static void test_a_master_that_does_not_answer_holds_nobody_up_who_stops(void **state)
+{
+    struct fixture *f = *state;
+
+    script_listen(f);
+    worker_fixture_start(&f->worker, 77);
+    sim_loop_advance_ms(&f->worker.loop, 500);
+    f->script.silent = true;
+    worker_fixture_stop_begin(&f->worker);
+    sim_loop_advance_ms(&f->worker.loop, HEARTBEAT_FLUSH_MS + 100);
+    assert_int_equal(f->worker.stopped, 0);
+    assert_int_equal(worker_fixture_stop(&f->worker), 0);
+}
+
 static void test_a_worker_may_be_stopped_at_any_time_of_its_registration(void **state)
 {
     struct fixture *f = *state;
@@ -430,6 +456,8 @@ int main(void)
         TEST(test_a_master_that_talks_nonsense_is_given_up_and_tried_again),
         TEST(test_masters_hear_of_draining_before_the_worker_is_gone),
         TEST(test_a_silent_master_is_waited_for_without_hurrying_the_others),
+        TEST(test_masters_hear_of_the_end_of_a_worker_that_has_nothing_to_write),
+        TEST(test_a_master_that_does_not_answer_holds_nobody_up_who_stops),
         TEST(test_a_worker_may_be_stopped_at_any_time_of_its_registration),
         TEST(test_it_reports_to_every_master_behind_a_name),
         TEST(test_masters_come_and_go_behind_a_name),
