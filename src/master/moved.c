@@ -151,11 +151,13 @@ int moved_where(const struct master *master, uint64_t app_uid, uint32_t shuffle_
         reply->drained[reply->n_drained++] = &master->drained[i].worker;
     for (unsigned i = 0; i < master->n_members; i++) {
         const struct member *member = &master->members[i];
+        bool may_return = moved_may_return(master, member, now_ms);
 
-        if (member_state(master, member, now_ms) != WORKER_LOST &&
+        /* also of one that is being restarted: it is waited for like all others */
+        if ((may_return || member_state(master, member, now_ms) != WORKER_LOST) &&
             moved_holds(member, app_uid, shuffle_id))
             reply->brought[reply->n_brought++] = member->last->worker;
-        if (moved_may_return(master, member, now_ms))
+        if (may_return)
             reply->stopped[reply->n_stopped++] = member->last->worker;
     }
     return 0;

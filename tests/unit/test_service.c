@@ -64,6 +64,19 @@ static void test_a_drained_worker_has_brought_everything_to_another(void **state
     assert_where(f, SERVICE_FIXTURE_SHUFFLE + 1, "", "");
 }
 
+static void test_who_restarts_with_what_was_brought_to_it_is_named_and_waited_for(void **state)
+{
+    struct service_fixture *f = *state;
+
+    service_fixture_start(f, 2);
+    assert_int_equal(service_fixture_write_all(f, 0), 0);
+    assert_int_equal(service_fixture_set(f, 0, OVERHAND__WIRE__SERVICE__SERVICE_DRAINING), 0);
+    assert_true(service_fixture_await(f, 0, "drained", ""));
+    assert_int_equal(worker_fixture_stop(&f->workers[0]), 0);
+    assert_int_equal(worker_fixture_stop(&f->workers[1]), 0);
+    assert_where_all(f, SERVICE_FIXTURE_SHUFFLE, "worker-2", "worker-1", "worker-1,worker-2");
+}
+
 static void test_what_is_on_disk_is_brought_as_what_is_in_memory(void **state)
 {
     struct service_fixture *f = *state;
@@ -418,6 +431,7 @@ int main(void)
 #define TEST(name)                                                                                 \
     cmocka_unit_test_setup_teardown(name, service_fixture_setup, service_fixture_teardown)
         TEST(test_a_drained_worker_has_brought_everything_to_another),
+        TEST(test_who_restarts_with_what_was_brought_to_it_is_named_and_waited_for),
         TEST(test_what_is_on_disk_is_brought_as_what_is_in_memory),
         TEST(test_with_nowhere_to_go_it_says_so_and_loses_nothing),
         TEST(test_a_target_that_is_away_for_a_while_delays_it),
