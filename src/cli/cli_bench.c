@@ -15,6 +15,7 @@
 #include "cli/cli_table.h"
 #include "core/bytes.h"
 #include "core/limits.h"
+#include "core/machine.h"
 #include "core/mem.h"
 #include "core/rng.h"
 
@@ -26,6 +27,8 @@ enum {
     BENCH_TASKS = 4,
 };
 #define BENCH_BYTES (1ull << 30)
+/* The library's default for rows, and for blocks on their way. */
+#define BENCH_MEMORY_BYTES (64ull << 20)
 
 struct cli_bench {
     const struct cli_args *args;
@@ -80,6 +83,15 @@ static bool bench_is_right(const uint8_t *record, uint32_t map, uint32_t partiti
     return memcmp(record, right, sizeof right) == 0;
 }
 
+/* A pod has little, and when that is gone the kernel ends whoever it likes, the pod's daemon, say: what is
+ * on its way and the rows of all tasks take a quarter each of what there is, and later what is read a half. */
+static uint64_t bench_memory(uint32_t n_shares)
+{
+    uint64_t share = machine_memory_bytes() / 4 / n_shares;
+
+    return share < BENCH_MEMORY_BYTES ? share : BENCH_MEMORY_BYTES;
+}
+
 /* ---- tasks ---- */
 
 static void *bench_write(void *arg)
@@ -91,7 +103,8 @@ static void *bench_write(void *arg)
                                               .layout_len = bench->layout_len,
                                               .map_index = task->number,
                                               .attempt = task->number + 1,
-                                              .codec = OVERHAND_CODEC_NONE};
+                                              .codec = OVERHAND_CODEC_NONE,
+                                              .memory_bytes = bench_memory(bench->n_tasks)};
     struct overhand_writer *writer;
     uint8_t record[BENCH_RECORD_BYTES];
     int rc = overhand_writer_open(bench->client, &options, &writer);
@@ -298,7 +311,9 @@ static int bench_run(const struct cli_args *args, FILE *out)
     struct overhand_client_options options = {.size = sizeof options,
                                               .masters = bench_masters(args),
                                               .app_id = "overhand-bench",
-                                              .app_uid = overhand_app_uid_new()};
+                                              .app_uid = overhand_app_uid_new(),
+                                              .send_memory_bytes = bench_memory(1),
+                                              .receive_memory_bytes = 2 * bench_memory(1)};
     struct cli_bench bench = {.args = args};
     uint64_t bytes = args->n_bytes != 0 ? args->n_bytes : BENCH_BYTES;
     int exit_code = CLI_UNREACHABLE;
