@@ -333,6 +333,12 @@ class Chart(unittest.TestCase):
         _, conf = self.worker('worker.config={"disk":{"reserve":"5GiB"},"listen":{"port":1},"lease":{"max":"2h"}}')
         self.assertEqual((conf["disk.reserve"], conf["lease.max"], conf["listen.port"]), ("5GiB", "2h", "9701"))
 
+    def test_lets_masters_wait_until_workers_have_found_their_new_addresses(self):
+        for settings, ready_after in (((), "12s"), (('master.config={"ready_after":"20s"}',), "20s")):
+            manifests = self.render(*settings)
+            conf = configuration(manifests, dict(stateful_sets(manifests))["master"], "master")
+            self.assertEqual(conf["ready_after"], ready_after)
+
     def test_leaves_the_number_of_workers_to_the_autoscaler(self):
         manifests = self.render("autoscaling.enabled=true")
         [scaler] = of_kind(manifests, "HorizontalPodAutoscaler")

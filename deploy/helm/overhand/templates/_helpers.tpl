@@ -66,12 +66,15 @@ helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version }}
 {{ ternary "on" "off" $drain }}
 {{- end -}}
 
-{{/* The master's configuration: the user's keys, below those that the chart decides. */}}
+{{/* The master's configuration: the user's keys, below those that the chart decides. A master that comes back has
+     another address, where workers find it only when they have given up the former one, up to seven seconds later;
+     until all have, it would tell readers that data is lost. */}}
 {{- define "overhand.masterConfig" -}}
+{{- $defaults := dict "ready_after" "12s" -}}
 {{- $ours := dict
     "listen" (dict "host" .Values.listenHost "port" (int .Values.master.port))
     "http" (dict "enabled" "on" "port" (int .Values.master.httpPort)) -}}
-{{- toYaml (mergeOverwrite (deepCopy .Values.master.config) $ours) -}}
+{{- toYaml (mergeOverwrite $defaults (deepCopy .Values.master.config) $ours) -}}
 {{- end -}}
 
 {{/* The worker's. */}}
