@@ -73,7 +73,7 @@ check_operations() {
 }
 
 check_shell() {
-    shellcheck -x dev .ci/run scripts/*.sh docker/*.sh tests/image/*.sh tests/integration/*.sh deploy/examples/*.sh
+    shellcheck -x dev .ci/run scripts/*.sh docker/*.sh tests/image/*.sh tests/kube/*.sh tests/integration/*.sh deploy/examples/*.sh
 }
 
 check_docker() {

