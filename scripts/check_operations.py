@@ -17,6 +17,7 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs/OPERATIONS.md"
 CHART = ROOT / "deploy/helm/overhand"
+FREE = ("worker.claimRetention", "worker.updateStrategy", "worker.zone", "image")  # what is in them is no map's key
 
 
 def help_of(overhand, *command):
@@ -59,7 +60,7 @@ def unknown_names(text):
     values = chart_values()
     sections = {name.split(".")[0] for name in keys | values} - {"overhand"}
     for name in re.findall(r"(?:`|--set )([A-Za-z]\w*(?:\.\w+)+)[`=:]", text):
-        known = name in keys or name in values or name.rsplit(".", 1)[0] in ("worker.claimRetention", "worker.zone", "image")
+        known = name in keys or name in values or name.rsplit(".", 1)[0] in FREE
         if name.split(".")[0] in sections and not known:
             yield f"{name}: neither a key of the daemons nor a value of the chart"
 
