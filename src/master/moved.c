@@ -126,14 +126,14 @@ static bool moved_holds(const struct member *member, uint64_t app_uid, uint32_t 
     return false;
 }
 
-/* Has it ended well, so lately that it may be being restarted? Or has it registered, and not said yet
- * what it has? */
+/* Is it ending, or has it ended well so lately that it may be being restarted? Or has it registered, and
+ * not said yet what it has? */
 static bool moved_may_return(const struct master *master, const struct member *member,
                              uint64_t now_ms)
 {
-    if (member_state(master, member, now_ms) != WORKER_LOST)
-        return member->last->sequence == 0;
-    return member->last->stopping && now_ms - member->heard_ms < MOVED_RESTART_MS;
+    if (member->last->stopping)
+        return now_ms - member->heard_ms < MOVED_RESTART_MS;
+    return member->last->sequence == 0 && member_state(master, member, now_ms) != WORKER_LOST;
 }
 
 int moved_where(const struct master *master, uint64_t app_uid, uint32_t shuffle_id, uint64_t now_ms,

@@ -126,6 +126,23 @@ static void test_a_worker_that_moves_under_running_writers_costs_no_attempt(void
     assert_int_equal(c->workers[1].host, 8);
 }
 
+static void test_a_worker_that_moves_under_a_running_reader_is_waited_for(void **state)
+{
+    struct cluster *c = *state;
+
+    start_all(c, 2);
+    for (uint32_t map = 0; map < 3; map++)
+        assert_int_equal(cluster_write(c, map, ROWS), 0);
+    c->window_bytes = 256 << 10;
+    c->kill.worker = 1;
+    c->kill.signal = SIGTERM;
+    c->kill.after = 2;
+    c->kill.host = 8;
+    assert_int_equal(cluster_read(c, 0, 3), OVERHAND_END);
+    assert_int_equal(c->kill.after, 0);
+    assert_int_equal(c->workers[1].host, 8);
+}
+
 /* ---- a directory that vanishes ---- */
 
 static void assert_worker_said(const struct cluster *c, unsigned worker, const char *words)
@@ -280,6 +297,7 @@ int main(void)
         TEST(test_a_worker_whose_name_gets_another_address_is_the_same_worker),
         TEST(test_a_worker_that_comes_back_at_another_address_is_found),
         TEST(test_a_worker_that_moves_under_running_writers_costs_no_attempt),
+        TEST(test_a_worker_that_moves_under_a_running_reader_is_waited_for),
         TEST(test_a_directory_that_is_removed_is_left_for_another_one),
         TEST(test_of_a_disk_that_is_unmounted_nothing_wrong_is_served),
         TEST(test_a_worker_is_ready_when_it_says_that_it_serves),

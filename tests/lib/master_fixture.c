@@ -85,6 +85,7 @@ bool master_fixture_beat(struct master_fixture *f, const char *id, struct master
     message.memory_bytes = 1 << 30;
     message.memory_used = beat.memory_used;
     message.draining = beat.draining;
+    message.stopping = beat.stopping;
     disk.path = (char *)"/d";
     disk.total_bytes = disk.free_bytes = 1ull << 40;
     disk.failed = beat.disk_failed;

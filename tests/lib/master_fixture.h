@@ -20,7 +20,7 @@ struct master_fixture {
 /* What a heartbeat says. */
 struct master_beat {
     uint64_t incarnation, sequence, memory_used;
-    bool draining, disk_failed;
+    bool draining, stopping, disk_failed;
     uint64_t held_app;
     uint32_t held_shuffle;
 };

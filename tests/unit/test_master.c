@@ -270,6 +270,24 @@ static void test_who_registered_may_have_anything_until_it_says_what(void **stat
     moved_where_fini(&reply);
 }
 
+/* It takes no connections any more, and its master has not seen it go. */
+static void test_who_is_ending_may_be_back(void **state)
+{
+    struct master_fixture *f = *state;
+    Overhand__Wire__WhereReply reply;
+
+    master_fixture_register_many(f, 1, NULL);
+    master_fixture_beat(f, "w000",
+                        (struct master_beat){.incarnation = 100, .sequence = 1, .stopping = true});
+    assert_int_equal(moved_where(&f->master, MASTER_FIXTURE_APP, 7, f->now_ms, &reply), 0);
+    assert_int_equal(reply.n_stopped, 1);
+    moved_where_fini(&reply);
+    f->now_ms += MOVED_RESTART_MS;
+    assert_int_equal(moved_where(&f->master, MASTER_FIXTURE_APP, 7, f->now_ms, &reply), 0);
+    assert_int_equal(reply.n_stopped, 0);
+    moved_where_fini(&reply);
+}
+
 static void test_the_long_silent_are_forgotten(void **state)
 {
     struct master_fixture *f = *state;
@@ -303,6 +321,7 @@ int main(void)
         TEST(test_lists_sum_what_workers_hold),
         TEST(test_an_application_that_ended_is_listed_only_while_workers_hold_it),
         TEST(test_who_registered_may_have_anything_until_it_says_what),
+        TEST(test_who_is_ending_may_be_back),
         TEST(test_the_long_silent_are_forgotten),
     };
 
