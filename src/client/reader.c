@@ -79,8 +79,21 @@ static void reader_tell_sources(const struct overhand_reader *reader, uint32_t p
     }
 }
 
+/* Ask those that were not even tried, because they had failed others a moment ago. */
+static void reader_ask_unreached(struct overhand_reader *reader)
+{
+    for (size_t i = 0; i < reader->plan.n_sources; i++) {
+        struct reader_source *source = reader->plan.sources[i];
+
+        if (!source->unreached)
+            continue;
+        source_ask_again(source, "it may be back");
+        source->unreached = false;
+    }
+}
+
 /* Every source has ended and something is missing: first other copies, then those that were not
- * even tried, then what was damaged once more. */
+ * even tried, then whom a master names, then what was damaged once more. */
 static void reader_on_missing(struct overhand_reader *reader)
 {
     struct reader_plan *plan = &reader->plan;
@@ -93,19 +106,11 @@ static void reader_on_missing(struct overhand_reader *reader)
             source_note_trouble(plan->sources[i]);
     }
     reserve_begin_wanted(reader);
+    if (reader->n_running == 0)
+        reader_ask_unreached(reader);
     if (reader->n_running > 0 || reader_ask_where(reader))
         return;
-    bool idle = true;
     for (size_t i = 0; i < plan->n_sources; i++) {
-        struct reader_source *source = plan->sources[i];
-
-        if (!source->unreached)
-            continue;
-        source_ask_again(source, "it may be back");
-        source->unreached = false;
-    }
-    idle = reader->n_running == 0;
-    for (size_t i = 0; i < plan->n_sources && idle; i++) {
         struct reader_source *source = plan->sources[i];
 
         damaged = damaged || source->damaged;

@@ -5,7 +5,8 @@
  * when it names no process that was not asked yet, or after MOVED_ROUNDS_MAX.
  *
  * A worker that was stopped a short while ago is being restarted, perhaps: as long as the master says
- * so, which it does for MOVED_RESTART_MS of its own, it is tried again.
+ * so, which it does for MOVED_RESTART_MS of its own, it is tried again, and with it all others that failed:
+ * the other copy may be with one that was away for a moment only.
  *
  * No answer, and nobody named, leave the read as it is. */
 #include <string.h>
@@ -86,8 +87,8 @@ static void moved_add(struct overhand_reader *reader, const Overhand__Wire__Work
         plan->sources[plan->n_sources++] = moved_source_new(reader, &endpoint, shard);
 }
 
-/* Sources at this worker that failed are tried once more. True: some are running. */
-static bool moved_try_again(struct overhand_reader *reader, const Overhand__Wire__Worker *stopped)
+/* Sources that failed, at this worker or (NULL) anywhere, are tried once more. True: some are running. */
+static bool moved_try_again(struct overhand_reader *reader, const char *id)
 {
     bool any = false;
 
@@ -95,10 +96,10 @@ static bool moved_try_again(struct overhand_reader *reader, const Overhand__Wire
         struct reader_source *source = reader->plan.sources[i];
 
         if (source->state != SOURCE_ENDED || source->status == 0 ||
-            strcmp(source->endpoint.id, stopped->id) != 0)
+            (id != NULL && strcmp(source->endpoint.id, id) != 0))
             continue;
         source->unreached = true; /* the link is to try as if nothing had been */
-        source_ask_again(source, "it was stopped and may be back");
+        source_ask_again(source, id != NULL ? "it was stopped and may be back" : "it may be back");
         any |= source->state != SOURCE_ENDED;
     }
     return any;
@@ -119,7 +120,9 @@ static void moved_on_reply(struct master_call *call, int status, const uint8_t *
     for (size_t i = 0; reply != NULL && i < reply->n_brought; i++)
         moved_add(reader, reply->brought[i]);
     for (size_t i = 0; reply != NULL && i < reply->n_stopped; i++)
-        waits |= moved_try_again(reader, reply->stopped[i]);
+        waits |= moved_try_again(reader, reply->stopped[i]->id);
+    if (waits)
+        (void)moved_try_again(reader, NULL);
     if (reply != NULL)
         overhand__wire__where_reply__free_unpacked(reply, NULL);
     if (waits) {

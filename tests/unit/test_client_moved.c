@@ -141,14 +141,18 @@ static void test_a_reader_may_be_closed_while_it_waits_for_the_answer(void **sta
     sim_net_heal(f->net, "client", "master");
 }
 
+static void return_worker(struct client_fixture *f, unsigned worker)
+{
+    f->workers[worker].stopped = false;
+    f->workers[worker].dead = false;
+    sim_net_refuse(f->net, worker == 0 ? "w0" : "w1", false);
+}
+
 /* on_step: it is back when a master was asked a few times. */
 static void return_when_asked(struct client_fixture *f)
 {
-    if (f->master.n_wheres < 3 || !f->workers[1].stopped)
-        return;
-    f->workers[1].stopped = false;
-    f->workers[1].dead = false;
-    sim_net_refuse(f->net, "w1", false);
+    if (f->master.n_wheres >= 3 && f->workers[1].stopped)
+        return_worker(f, 1);
 }
 
 static void test_a_worker_that_was_stopped_is_waited_for(void **state)
@@ -159,6 +163,28 @@ static void test_a_worker_that_was_stopped_is_waited_for(void **state)
     f->workers[1].stopped = true;
     fixture_kill_worker(f, 1);
     f->on_step = return_when_asked;
+    assert_int_equal(fixture_read(f), OVERHAND_END);
+    assert_false(f->workers[1].stopped);
+}
+
+/* on_step: one is back before the other, for which a reader waits. */
+static void return_one_by_one(struct client_fixture *f)
+{
+    if (f->master.n_wheres >= 2 && f->workers[0].dead)
+        return_worker(f, 0);
+    if (f->master.n_wheres >= 4 && f->workers[1].stopped)
+        return_worker(f, 1);
+}
+
+static void test_while_one_is_waited_for_others_are_tried_again(void **state)
+{
+    struct client_fixture *f = *state;
+
+    write_maps(f);
+    fixture_kill_worker(f, 0); /* away for a moment: no master says that it was stopped */
+    f->workers[1].stopped = true;
+    fixture_kill_worker(f, 1);
+    f->on_step = return_one_by_one;
     assert_int_equal(fixture_read(f), OVERHAND_END);
     assert_false(f->workers[1].stopped);
 }
@@ -287,6 +313,7 @@ int main(void)
         TEST(test_what_was_brought_only_in_part_is_lost_and_named),
         TEST(test_without_an_answer_of_a_master_a_read_fails_as_before),
         TEST(test_a_worker_that_was_stopped_is_waited_for),
+        TEST(test_while_one_is_waited_for_others_are_tried_again),
         TEST(test_a_stopped_worker_that_masters_give_up_is_lost),
         TEST(test_what_a_worker_acked_before_it_was_stopped_is_kept_when_it_comes_back),
         TEST(test_a_stopped_worker_that_comes_back_as_another_process_ends_the_attempt),
