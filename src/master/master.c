@@ -183,8 +183,8 @@ int master_on_register(struct master *master, const Overhand__Wire__RegisterWork
                        uint64_t now_ms)
 {
     Overhand__Wire__Heartbeat first = OVERHAND__WIRE__HEARTBEAT__INIT;
-    struct member *member;
-    bool found;
+    struct member *member, former = {0};
+    bool found, same = false;
     unsigned at;
 
     if (worker_check(message->worker) != 0)
@@ -197,11 +197,10 @@ int master_on_register(struct master *master, const Overhand__Wire__RegisterWork
 
     if (found) {
         member = &master->members[at];
-        if (member_worker(member)->incarnation != message->worker->incarnation)
-            log_info("master", "worker %s is back as a new incarnation", message->worker->id);
-        else
-            log_info("master", "worker %s is back", message->worker->id);
-        member_fini(member);
+        same = member_worker(member)->incarnation == message->worker->incarnation;
+        log_info("master", "worker %s is back%s", message->worker->id,
+                 same ? "" : " as a new incarnation");
+        former = *member;
     } else {
         log_info("master", "worker %s at %s:%u has %u shards, zone \"%s\"", message->worker->id,
                  message->worker->host, message->worker->port, message->worker->n_shards,
@@ -214,6 +213,12 @@ int master_on_register(struct master *master, const Overhand__Wire__RegisterWork
                               .software = mem_strdup(message->software),
                               .heard_ms = now_ms,
                               .connected = true};
+    if (same) {
+        member->returned = former.last->stopping || former.returned;
+        member->returned_ms = former.last->stopping ? now_ms : former.returned_ms;
+    }
+    if (found)
+        member_fini(&former);
     master->numbered = false;
     return 0;
 }

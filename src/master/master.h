@@ -32,7 +32,9 @@ struct member {
     char *software;
     uint32_t zone, host; /* numbers, while master->numbered: equal names have equal ones */
     uint64_t heard_ms;
-    bool connected; /* its connection to us stands; a broken one makes it lost at once */
+    bool connected;       /* its connection to us stands; a broken one makes it lost at once */
+    bool returned;        /* it ended well and came back as the same process, */
+    uint64_t returned_ms; /* then */
     uint64_t
         assigned_since_heard; /* slots given to it since its last heartbeat: load that it cannot know of yet */
 };
@@ -139,6 +141,8 @@ enum {
     MOVED_TARGETS_MAX = 64,
     DRAINED_MAX = 1000,
     MOVED_RESTART_MS = 120000, /* so long after its end a worker may come back, and is waited for */
+    MOVED_RETURNED_MS =
+        10000, /* so long after its return somebody's last try may have been before it */
 };
 
 /* A worker says that it has drained: remembered for forget_after_ms, whoever takes its place. */

@@ -126,14 +126,17 @@ static bool moved_holds(const struct member *member, uint64_t app_uid, uint32_t 
     return false;
 }
 
-/* Is it ending, or has it ended well so lately that it may be being restarted? Or has it registered, and
- * not said yet what it has? */
+/* Is it ending, or has it ended well so lately that it may be being restarted? Or is it back, so lately
+ * that whoever asks may have tried it before, or has not said yet what it has? */
 static bool moved_may_return(const struct master *master, const struct member *member,
                              uint64_t now_ms)
 {
     if (member->last->stopping)
         return now_ms - member->heard_ms < MOVED_RESTART_MS;
-    return member->last->sequence == 0 && member_state(master, member, now_ms) != WORKER_LOST;
+    if (member_state(master, member, now_ms) == WORKER_LOST)
+        return false;
+    return member->last->sequence == 0 ||
+           (member->returned && now_ms - member->returned_ms < MOVED_RETURNED_MS);
 }
 
 int moved_where(const struct master *master, uint64_t app_uid, uint32_t shuffle_id, uint64_t now_ms,

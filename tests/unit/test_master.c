@@ -288,6 +288,31 @@ static void test_who_is_ending_may_be_back(void **state)
     moved_where_fini(&reply);
 }
 
+/* Who asks may have tried it for the last time just before: it is to be tried once more. */
+static void test_who_is_back_is_named_for_a_while(void **state)
+{
+    struct master_fixture *f = *state;
+    Overhand__Wire__WhereReply reply;
+
+    for (uint64_t incarnation = 100; incarnation <= 101; incarnation++) {
+        bool same = incarnation == 100;
+
+        master_fixture_register(f, master_fixture_worker("w000", 100));
+        master_fixture_beat(
+            f, "w000", (struct master_beat){.incarnation = 100, .sequence = 1, .stopping = true});
+        master_fixture_register(f, master_fixture_worker("w000", incarnation));
+        master_fixture_beat(f, "w000",
+                            (struct master_beat){.incarnation = incarnation, .sequence = 1});
+        assert_int_equal(moved_where(&f->master, MASTER_FIXTURE_APP, 7, f->now_ms, &reply), 0);
+        assert_int_equal(reply.n_stopped, same);
+        moved_where_fini(&reply);
+        f->now_ms += MOVED_RETURNED_MS;
+        assert_int_equal(moved_where(&f->master, MASTER_FIXTURE_APP, 7, f->now_ms, &reply), 0);
+        assert_int_equal(reply.n_stopped, 0);
+        moved_where_fini(&reply);
+    }
+}
+
 static void test_the_long_silent_are_forgotten(void **state)
 {
     struct master_fixture *f = *state;
@@ -322,6 +347,7 @@ int main(void)
         TEST(test_an_application_that_ended_is_listed_only_while_workers_hold_it),
         TEST(test_who_registered_may_have_anything_until_it_says_what),
         TEST(test_who_is_ending_may_be_back),
+        TEST(test_who_is_back_is_named_for_a_while),
         TEST(test_the_long_silent_are_forgotten),
     };
 

@@ -294,6 +294,8 @@ static void test_a_worker_that_ended_well_may_come_back_for_a_while(void **state
     worker_fixture_start(&f->workers[0], 77);
     service_fixture_advance(f, SERVICE_FIXTURE_BEAT_MS);
     /* it has recovered the files */
+    assert_where_all(f, SERVICE_FIXTURE_SHUFFLE, "worker-1", "", "worker-1");
+    service_fixture_advance(f, MOVED_RETURNED_MS);
     assert_where_all(f, SERVICE_FIXTURE_SHUFFLE, "worker-1", "", "");
     assert_int_equal(worker_fixture_stop(&f->workers[0]), 0);
     service_fixture_advance(f, MOVED_RESTART_MS);
