@@ -346,12 +346,12 @@ static void link_on_connected(struct net_stream *stream, int status)
 
     if (link->heartbeat->stopping)
         return; /* heartbeat_stop has closed the stream */
+    link->stream = NULL; /* heartbeat_stop need not close it any more */
     if (status != 0) {
         link_complain(link, "away", overhand_strerror(status));
         net_close(stream, link_on_stream_closed);
         return;
     }
-    link->stream = NULL;
     link->conn = rpc_open(stream, &options, &link_events, link);
     link->state = LINK_REGISTERING;
     link->calling = true;
