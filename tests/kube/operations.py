@@ -35,6 +35,7 @@ SMALLER = {
 ELSEWHERE = {
     "docker build -f docker/Dockerfile -t registry.example.com/overhand:0.1.0 .",  # tests/image/dockerfiles.sh
     "docker build -f docker/Dockerfile.spark -t registry.example.com/spark-overhand:3.5.7 .",
+    "./dev build release",  # before this test
     "helm install",  # words, not a command
 }
 
