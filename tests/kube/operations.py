@@ -176,6 +176,8 @@ class Keepers:
 
     def read_during(self, process, what):
         """Read on and on until a command has ended."""
+        if not self.all:
+            raise Failed(f"{what}: there is nothing to read")
         n_reads = 0
         while process.poll() is None:
             self.read()
@@ -367,8 +369,9 @@ class Walk:
     def look(self):
         self.page.type("ovh workers")
         print(self.page.type("ovh apps"))
-        self.page.type("ovh shuffles --app APP", APP="keeper")
-        self.page.type("ovh partitions --app APP --shuffle 3", APP="keeper")
+        app = self.ovh("partitions", "--worker", "overhand-worker-3")[0]["uid"]
+        self.page.type("ovh shuffles --app APP", APP=app)
+        self.page.type("ovh partitions --app APP --shuffle 3", APP=app)
         inside = "kubectl -n shuffle exec overhand-worker-3 -- "
         print(self.inside("overhand fsck /data/disk0/overhand", inside))
         [*_, file] = self.directory_of("overhand-worker-3")
@@ -441,11 +444,14 @@ class Walk:
         two.end()
 
     def delete(self):
-        self.keep_at("overhand-worker-3")
-        app = self.ovh("partitions")[0]["uid"]
-        self.page.type("ovh delete APP 3", APP=app)
-        self.page.type("ovh delete APP", APP=app)
-        wait_until(lambda: not self.ovh("partitions", "--app", app), SECONDS, "nothing of the application is left")
+        """The only shuffle of one application, and all of another."""
+        apps = lambda: {partition["uid"] for partition in self.ovh("partitions")}
+        while len(apps()) < 2:
+            self.keepers.all.append(Keeper(self.build, 32))
+        [one, other, *_] = apps()
+        self.page.type("ovh delete APP 3", APP=one)
+        self.page.type("ovh delete APP", APP=other)
+        wait_until(lambda: not {one, other} & apps(), SECONDS, "nothing of the two is left")
         for keeper in self.keepers.all:
             keeper.process.kill()
             keeper.process.wait()
@@ -481,7 +487,7 @@ class Walk:
     # ---- all of it ----
 
     STEPS = (install, scale_out, scale_in, upgrade, restart, choose_moments, try_on_some, lose_masters, crash, look,
-             maintain, drain_node, replace_disk, lose_node, master_lives_again, delete, uninstall, spot)
+             maintain, master_lives_again, drain_node, replace_disk, lose_node, delete, uninstall, spot)
 
     def walk(self):
         for step in self.STEPS:
