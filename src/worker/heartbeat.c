@@ -150,13 +150,13 @@ static void flush_on_deadline(struct loop_timer *timer)
 }
 
 void heartbeat_flush_start(struct heartbeat *heartbeat, struct heartbeat_flush *flush,
-                           heartbeat_flush_cb done)
+                           uint64_t patience_ms, heartbeat_flush_cb done)
 {
     flush->heartbeat = heartbeat;
     flush->census = heartbeat->n_censuses + 1;
     flush->done = done;
     loop_timer_init(&flush->deadline, heartbeat->worker->options.loop, flush_on_deadline);
-    loop_timer_start(&flush->deadline, heartbeat->stopping ? 0 : HEARTBEAT_FLUSH_MS);
+    loop_timer_start(&flush->deadline, heartbeat->stopping ? 0 : patience_ms);
     list_init(&flush->node);
     list_push_back(&heartbeat->flushes, &flush->node);
     heartbeat_send(heartbeat);
@@ -345,7 +345,7 @@ static void link_on_connected(struct net_stream *stream, int status)
     Overhand__Wire__Hello hello;
 
     if (link->heartbeat->stopping)
-        return; /* heartbeat_stop has closed the stream */
+        return;          /* heartbeat_stop has closed the stream */
     link->stream = NULL; /* heartbeat_stop need not close it any more */
     if (status != 0) {
         link_complain(link, "away", overhand_strerror(status));

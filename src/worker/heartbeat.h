@@ -12,7 +12,7 @@ enum {
     HEARTBEAT_LOOK_UP_MS = 10000, /* how often masters' names are looked up again */
     HEARTBEAT_CONNECT_MS = 3000,
     HEARTBEAT_REPLY_MS = 5000,
-    HEARTBEAT_FLUSH_MS = 3000, /* below the deadlines of those who wait for it */
+    HEARTBEAT_FLUSH_MS = 3000, /* patience: below the deadlines of those who wait for it */
     HEARTBEAT_INTERVAL_MIN_MS = 100,
     HEARTBEAT_INTERVAL_MAX_MS = 60000,
 };
@@ -58,9 +58,9 @@ void heartbeat_start(struct heartbeat *heartbeat);
 /* Tell the masters now: something they should know at once has changed. */
 void heartbeat_send(struct heartbeat *heartbeat);
 /* Tell the masters, and call `done`, once, on the loop, when each that is connected has answered a
- * heartbeat that was begun from now on, or HEARTBEAT_FLUSH_MS later. */
+ * heartbeat that was begun from now on, or patience_ms later. */
 void heartbeat_flush_start(struct heartbeat *heartbeat, struct heartbeat_flush *flush,
-                           heartbeat_flush_cb done);
+                           uint64_t patience_ms, heartbeat_flush_cb done);
 /* `done` will not run. Nothing happens when it is not waiting. */
 void heartbeat_flush_cancel(struct heartbeat_flush *flush);
 /* Does any master know us? */

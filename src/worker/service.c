@@ -187,7 +187,8 @@ static void service_set_drained(struct service *service)
         options->keep_service(options->owner, OVERHAND__WIRE__SERVICE__SERVICE_DRAINED) != 0)
         log_warn("worker/service", "that is not noted: after a restart it is moved once more");
     if (service->leaving)
-        heartbeat_flush_start(&service->worker->heartbeat, &service->flush, service_on_flushed);
+        heartbeat_flush_start(&service->worker->heartbeat, &service->flush, HEARTBEAT_FLUSH_MS,
+                              service_on_flushed);
     else
         heartbeat_send(&service->worker->heartbeat);
 }

@@ -44,7 +44,7 @@ static void told_on_main(struct loop_task *task)
     struct told *told = container_of(task, struct told, task);
     struct worker *worker = told->session->shard->options.worker;
 
-    heartbeat_flush_start(&worker->heartbeat, &told->flush, told_on_flushed);
+    heartbeat_flush_start(&worker->heartbeat, &told->flush, HEARTBEAT_FLUSH_MS, told_on_flushed);
 }
 
 static void told_on_flushed(struct heartbeat_flush *flush, int status)

@@ -16,6 +16,8 @@
 #include "worker/control.h"
 #include "worker/greeting.h"
 
+enum { TELL_SHARE = 8 }; /* of the time to stop, at the most, is spent on telling masters */
+
 /* News of an application for the shards. */
 struct worker_news {
     struct scatter scatter;
@@ -36,6 +38,7 @@ static void worker_seal(struct worker *worker);
 static void worker_on_masters_told(struct heartbeat_flush *flush, int status);
 static void worker_on_sealed(struct scatter *scatter);
 static void worker_let_go(struct worker *worker);
+static void worker_on_let_go(struct loop_task *task);
 static void worker_on_shards_closed(struct scatter *scatter);
 
 struct worker *worker_new(const struct worker_options *options)
@@ -57,6 +60,7 @@ struct worker *worker_new(const struct worker_options *options)
     heartbeat_init(&worker->heartbeat, worker);
     service_init(&worker->service, worker, options->service);
     loop_timer_init(&worker->shutdown, options->loop, worker_on_shutdown_timer);
+    loop_task_init(&worker->let_go, worker_on_let_go);
     return worker;
 }
 
@@ -209,15 +213,25 @@ static void worker_on_left(struct service *service)
     worker_seal(container_of(service, struct worker, service));
 }
 
+/* Whoever does not know that we stop takes us for lost, and our data with us. The time is that of the
+ * shutdown: a master that is silent must not cost us the clean end. */
+static void worker_tell_masters(struct worker *worker)
+{
+    uint64_t patience_ms = worker->options.shutdown_ms / TELL_SHARE;
+
+    heartbeat_flush_start(&worker->heartbeat, &worker->told,
+                          patience_ms < HEARTBEAT_FLUSH_MS ? patience_ms : HEARTBEAT_FLUSH_MS,
+                          worker_on_masters_told);
+}
+
 static void worker_seal(struct worker *worker)
 {
     service_stop(&worker->service);
     if (worker->listener != NULL)
         net_listener_close(worker->listener, worker_on_listener_closed);
     worker->telling = heartbeat_heard(&worker->heartbeat);
-    /* whoever does not know that we stop takes us for lost, and our data with us */
     if (worker->telling)
-        heartbeat_flush_start(&worker->heartbeat, &worker->told, worker_on_masters_told);
+        worker_tell_masters(worker);
     greeting_close_all(worker);
     scatter_start(&worker->scatter, worker, worker_seal_on_shard, worker_on_sealed);
 }
@@ -265,13 +279,18 @@ static void worker_on_masters_told(struct heartbeat_flush *flush, int status)
     struct worker *worker = container_of(flush, struct worker, told);
 
     worker->telling = false;
-    worker_let_go(worker);
+    loop_defer(worker->options.loop, &worker->let_go); /* the heartbeats, too, are at work here */
+}
+
+static void worker_on_let_go(struct loop_task *task)
+{
+    worker_let_go(container_of(task, struct worker, let_go));
 }
 
 /* With nothing to write, sealing is over before any master has answered. */
 static void worker_let_go(struct worker *worker)
 {
-    if (!worker->sealed || worker->telling)
+    if (!worker->sealed || worker->telling || worker->shards_closing)
         return;
     heartbeat_stop(&worker->heartbeat);
     control_close_all(worker);

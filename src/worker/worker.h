@@ -55,6 +55,7 @@ struct worker {
     struct census recovered;     /* while starting */
     struct scatter scatter;      /* while stopping */
     struct heartbeat_flush told; /* masters know that we stop */
+    struct loop_task let_go;     /* after that */
     struct loop_timer shutdown;  /* options.shutdown_ms, from worker_stop on */
     int stop_status;
     bool telling, sealed;

@@ -19,6 +19,7 @@ static void fixture_init(struct worker_fixture *f)
     f->memory_bytes = 64 << 20;
     f->run_bytes = 1 << 20;
     f->heartbeat_ms = 2000;
+    f->shutdown_ms = 60000;
     sim_disk_init(&f->disk, &fixture_loop(f)->loop, 2);
     for (unsigned i = 0; i < 2; i++) {
         snprintf(f->masters[i].host, sizeof f->masters[i].host, i == 0 ? "master" : "master-2");
@@ -112,7 +113,7 @@ void worker_fixture_start(struct worker_fixture *f, uint64_t incarnation)
                                      .lease_default_ms = 120000,
                                      .lease_max_ms = 3600000,
                                      .heartbeat_ms = f->heartbeat_ms,
-                                     .shutdown_ms = 60000,
+                                     .shutdown_ms = f->shutdown_ms,
                                      .seed = 3,
                                      .service = f->service,
                                      .drain_at_end = f->drain_at_end,

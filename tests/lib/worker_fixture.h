@@ -29,7 +29,8 @@ struct worker_fixture {
     uint64_t partition_max_bytes, disk_deadline_ms;
     uint32_t run_bytes;
     unsigned n_masters;    /* of these that it is told of: none, unless the test says so */
-    uint64_t heartbeat_ms; /* this and the next two: before worker_fixture_start */
+    uint64_t heartbeat_ms; /* this and the next three: before worker_fixture_start */
+    uint64_t shutdown_ms;
     bool drain_at_end;
     Overhand__Wire__Service
         service;          /* as a former process was told; what it is told is kept here */

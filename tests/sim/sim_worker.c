@@ -268,8 +268,10 @@ static void worker_on_stopped(struct worker *worker, int status)
 {
     struct sim_worker *self = worker->options.owner;
 
-    if (status == OVERHAND_E_TIMEOUT && self->state == SIM_WORKER_STOPPING && !self->overdue) {
+    if (status == OVERHAND_E_TIMEOUT && !self->overdue) {
         self->overdue = true; /* the daemon gives up; what is left is closed as after a kill */
+        if (self->state != SIM_WORKER_STOPPING)
+            return; /* it was killed before that: closing is under way */
         sim_report_note(&self->world->report, "%s gives up stopping", self->id);
         if (self->leaves && sim_worker_drained(self))
             worker_cut(self, SIM_DISK_KILLED, self->restart_ms);

@@ -334,7 +334,7 @@ static void test_a_silent_master_is_waited_for_without_hurrying_the_others(void 
     sim_loop_advance_ms(&f->worker.loop, 500);
     f->other.silent = true;
     n = f->script.n_heartbeats;
-    heartbeat_flush_start(&f->worker.worker->heartbeat, &f->flush, on_flushed);
+    heartbeat_flush_start(&f->worker.worker->heartbeat, &f->flush, HEARTBEAT_FLUSH_MS, on_flushed);
     sim_loop_advance_ms(&f->worker.loop, HEARTBEAT_FLUSH_MS - 1);
     assert_false(f->flushed);
     assert_in_range(f->script.n_heartbeats - n, 1, 5); /* and one at each interval */
@@ -365,6 +365,19 @@ static void test_a_master_that_does_not_answer_holds_nobody_up_who_stops(void **
     worker_fixture_stop_begin(&f->worker);
     sim_loop_advance_ms(&f->worker.loop, HEARTBEAT_FLUSH_MS + 100);
     assert_int_equal(f->worker.stopped, 0);
+    assert_int_equal(worker_fixture_stop(&f->worker), 0);
+}
+
+/* With as little time to stop. */
+static void test_a_master_that_does_not_answer_costs_nobody_a_clean_end(void **state)
+{
+    struct fixture *f = *state;
+
+    script_listen(f);
+    f->worker.shutdown_ms = HEARTBEAT_FLUSH_MS - 1000;
+    worker_fixture_start(&f->worker, 77);
+    sim_loop_advance_ms(&f->worker.loop, 500);
+    f->script.silent = true;
     assert_int_equal(worker_fixture_stop(&f->worker), 0);
 }
 
@@ -458,6 +471,7 @@ int main(void)
         TEST(test_a_silent_master_is_waited_for_without_hurrying_the_others),
         TEST(test_masters_hear_of_the_end_of_a_worker_that_has_nothing_to_write),
         TEST(test_a_master_that_does_not_answer_holds_nobody_up_who_stops),
+        TEST(test_a_master_that_does_not_answer_costs_nobody_a_clean_end),
         TEST(test_a_worker_may_be_stopped_at_any_time_of_its_registration),
         TEST(test_it_reports_to_every_master_behind_a_name),
         TEST(test_masters_come_and_go_behind_a_name),
