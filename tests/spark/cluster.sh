@@ -67,7 +67,9 @@ link_spark_home() {
 }
 
 # A library built with the address sanitizer needs its runtime first in the process, and the JVM needs
-# SIGSEGV for itself. Only JVMs are started so: other programs that Spark's scripts call (ps) hang under it.
+# SIGSEGV for itself. The C++ library comes with it, or the runtime does not find what throws and ends the
+# process when RocksDB does. Only JVMs are started so: other programs that Spark's scripts call (ps) hang
+# under it.
 wrap_java() {
     local sanitizer
     sanitizer=$(ldd "$bin/liboverhand_jni.so" 2>/dev/null |
@@ -79,7 +81,7 @@ wrap_java() {
         cat >"$java_home/bin/java" <<EOF
 #!/bin/sh
 options=handle_segv=0:detect_leaks=0:use_sigaltstack=0:allocator_may_return_null=1
-ASAN_OPTIONS=\$options LD_PRELOAD=$sanitizer exec "$JAVA_HOME/bin/java" "\$@"
+ASAN_OPTIONS=\$options LD_PRELOAD=$sanitizer:$(gcc -print-file-name=libstdc++.so.6) exec "$JAVA_HOME/bin/java" "\$@"
 EOF
         chmod +x "$java_home/bin/java"
     fi
