@@ -131,7 +131,7 @@ static void test_a_worker_that_does_not_answer_is_named_and_the_others_are_shown
     json_t *json, *unreachable;
 
     (void)await_heard(c);
-    assert_int_equal(kill(c->workers[1].process.pid, SIGSTOP), 0);
+    daemon_process_freeze(&c->workers[1].process);
     json = get(c, c->http_port, "/api/v1/shuffles/%s/1/partitions", 200);
     unreachable = json_object_get(json, "unreachable");
     assert_int_equal(json_array_size(unreachable), 1);
@@ -151,7 +151,7 @@ static void test_a_master_that_ends_while_it_asks_workers_ends_well(void **state
     int fd;
 
     (void)await_heard(c);
-    assert_int_equal(kill(c->workers[1].process.pid, SIGSTOP), 0);
+    daemon_process_freeze(&c->workers[1].process);
     fd = http_client_connect(c->http_port);
     http_client_send(fd, "GET", target, "");
     assert_int_equal(daemon_process_end(&c->master, SIGTERM), 0);

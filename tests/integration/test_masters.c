@@ -128,7 +128,7 @@ static void test_a_frozen_master_is_passed_over(void **state)
     struct fixture *f = *state;
 
     start_with_two(f);
-    assert_int_equal(kill(f->cluster.master.pid, SIGSTOP), 0);
+    daemon_process_freeze(&f->cluster.master);
     register_new(f, "one master frozen");
     assert_int_equal(cluster_write(&f->cluster, 1, ROWS), 0);
     assert_int_equal(cluster_read(&f->cluster, 0, 2), OVERHAND_END);

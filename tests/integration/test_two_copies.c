@@ -274,7 +274,7 @@ static void test_a_frozen_replica_is_given_up_and_the_primary_goes_on(void **sta
 
     fixture_start(f);
     assert_int_equal(push_one(f, 0, 0, &incarnation), 0);
-    assert_int_equal(kill(f->workers[1].daemon.pid, SIGSTOP), 0);
+    daemon_process_freeze(&f->workers[1].daemon);
     assert_int_equal(push_one(f, 0, 1, &incarnation), OVERHAND_E_REPLICA);
     count_blocks(f, 0, 0, 3, counts);
     assert_int_equal(counts[0], 1);

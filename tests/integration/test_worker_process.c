@@ -361,7 +361,7 @@ static void test_a_second_signal_ends_it_at_once_and_not_clean(void **state)
 
     worker_process_start(f, NULL);
     snprintf(former, sizeof former, "%s", f->incarnation);
-    (void)kill(f->daemon.pid, SIGSTOP); /* so that both are there when it looks */
+    daemon_process_freeze(&f->daemon); /* so that both are there when it looks */
     (void)kill(f->daemon.pid, SIGTERM);
     (void)kill(f->daemon.pid, SIGINT);
     assert_int_equal(worker_process_end(f, SIGCONT), 1);

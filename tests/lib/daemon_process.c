@@ -59,6 +59,16 @@ static int process_reaped(struct daemon_process *process, int status)
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
+void daemon_process_freeze(const struct daemon_process *process)
+{
+    int status, rc = kill(process->pid, SIGSTOP);
+
+    ASSERT(rc == 0);
+    while (waitpid(process->pid, &status, WUNTRACED) < 0)
+        ASSERT(errno == EINTR);
+    ASSERT(WIFSTOPPED(status));
+}
+
 int daemon_process_end(struct daemon_process *process, int signal_number)
 {
     int status = 0;

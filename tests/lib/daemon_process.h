@@ -20,6 +20,8 @@ void daemon_process_start(struct daemon_process *process, const char *program,
 /* Send a signal (0: none) and wait for the end. Returns: exit status, or 128 + the signal that
  * ended it; -1 without a process. */
 int daemon_process_end(struct daemon_process *process, int signal_number);
+/* Freeze it, and wait until no thread of it runs; SIGCONT lets it go on. */
+void daemon_process_freeze(const struct daemon_process *process);
 /* Has it ended by itself, or by a signal sent otherwise? Then *status is as daemon_process_end returns
  * it, and there is no process any more. */
 bool daemon_process_has_ended(struct daemon_process *process, int *status);
