@@ -30,6 +30,14 @@ static void assert_where(struct service_fixture *f, uint32_t shuffle_id, const c
 
 /* ---- draining ---- */
 
+/* The first of some workers has data and is told to drain. */
+static void start_draining(struct service_fixture *f, unsigned n_workers)
+{
+    service_fixture_start(f, n_workers);
+    assert_int_equal(service_fixture_write_all(f, 0), 0);
+    assert_int_equal(service_fixture_set(f, 0, OVERHAND__WIRE__SERVICE__SERVICE_DRAINING), 0);
+}
+
 static void test_a_drained_worker_has_brought_everything_to_another(void **state)
 {
     struct service_fixture *f = *state;
@@ -68,9 +76,7 @@ static void test_who_restarts_with_what_was_brought_to_it_is_named_and_waited_fo
 {
     struct service_fixture *f = *state;
 
-    service_fixture_start(f, 2);
-    assert_int_equal(service_fixture_write_all(f, 0), 0);
-    assert_int_equal(service_fixture_set(f, 0, OVERHAND__WIRE__SERVICE__SERVICE_DRAINING), 0);
+    start_draining(f, 2);
     assert_true(service_fixture_await(f, 0, "drained", ""));
     assert_int_equal(worker_fixture_stop(&f->workers[0]), 0);
     assert_int_equal(worker_fixture_stop(&f->workers[1]), 0);
@@ -95,9 +101,7 @@ static void test_with_nowhere_to_go_it_says_so_and_loses_nothing(void **state)
 {
     struct service_fixture *f = *state;
 
-    service_fixture_start(f, 1);
-    assert_int_equal(service_fixture_write_all(f, 0), 0);
-    assert_int_equal(service_fixture_set(f, 0, OVERHAND__WIRE__SERVICE__SERVICE_DRAINING), 0);
+    start_draining(f, 1);
     assert_true(service_fixture_await(f, 0, "draining", "no other worker is known"));
     assert_int_equal(service_fixture_count_whole(f, 0), SERVICE_FIXTURE_PARTITIONS);
     worker_fixture_start(&f->workers[1], 78); /* somebody comes */
@@ -161,9 +165,7 @@ static void test_what_is_dropped_meanwhile_is_not_waited_for(void **state)
 {
     struct service_fixture *f = *state;
 
-    service_fixture_start(f, 1);
-    assert_int_equal(service_fixture_write_all(f, 0), 0);
-    assert_int_equal(service_fixture_set(f, 0, OVERHAND__WIRE__SERVICE__SERVICE_DRAINING), 0);
+    start_draining(f, 1);
     assert_true(service_fixture_await(f, 0, "draining", "no other worker is known"));
     delete_all(f, 0);
     worker_fixture_start(&f->workers[1], 78);
@@ -215,9 +217,7 @@ static void test_undrained_it_takes_data_again_and_may_be_drained_once_more(void
 {
     struct service_fixture *f = *state;
 
-    service_fixture_start(f, 1);
-    assert_int_equal(service_fixture_write_all(f, 0), 0);
-    assert_int_equal(service_fixture_set(f, 0, OVERHAND__WIRE__SERVICE__SERVICE_DRAINING), 0);
+    start_draining(f, 1);
     assert_true(service_fixture_await(f, 0, "draining", "no other worker is known"));
     assert_int_equal(service_fixture_set(f, 0, OVERHAND__WIRE__SERVICE__SERVICE_OPEN), 0);
     assert_true(service_fixture_await(f, 0, "alive", ""));
@@ -234,9 +234,7 @@ static void test_undrained_it_is_not_remembered_as_drained(void **state)
 {
     struct service_fixture *f = *state;
 
-    service_fixture_start(f, 2);
-    assert_int_equal(service_fixture_write_all(f, 0), 0);
-    assert_int_equal(service_fixture_set(f, 0, OVERHAND__WIRE__SERVICE__SERVICE_DRAINING), 0);
+    start_draining(f, 2);
     assert_true(service_fixture_await(f, 0, "drained", ""));
     assert_where(f, SERVICE_FIXTURE_SHUFFLE, "worker-2", "worker-1");
     assert_int_equal(service_fixture_set(f, 0, OVERHAND__WIRE__SERVICE__SERVICE_OPEN), 0);
@@ -262,9 +260,7 @@ static void test_it_remembers_what_it_was_told_over_restarts(void **state)
 {
     struct service_fixture *f = *state;
 
-    service_fixture_start(f, 2);
-    assert_int_equal(service_fixture_write_all(f, 0), 0);
-    assert_int_equal(service_fixture_set(f, 0, OVERHAND__WIRE__SERVICE__SERVICE_DRAINING), 0);
+    start_draining(f, 2);
     assert_int_equal(f->workers[0].service, OVERHAND__WIRE__SERVICE__SERVICE_DRAINING);
     assert_true(service_fixture_await(f, 0, "drained", ""));
     assert_int_equal(f->workers[0].service, OVERHAND__WIRE__SERVICE__SERVICE_DRAINED);
