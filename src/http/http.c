@@ -8,7 +8,8 @@
  *       -> somebody waits: GATHERING; nobody: gone
  *
  * Refused are unknown paths (404) and more targets at a time than HTTP_ANSWERS_MAX (503). Closing
- * answers all who wait, cancels gatherings or lets them end, and stops the thread when no request is left here. */
+ * answers all who wait, cancels gatherings or lets them end, and stops the thread when no request is left
+ * here. */
 #include "http/http.h"
 
 #include <string.h>

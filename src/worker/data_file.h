@@ -73,8 +73,8 @@ void data_file_release(struct data_file *file);
 void data_file_go_on(struct data_file *file);
 /* Close, remove when asked, free. Nobody may be using it. Counted in store->n_busy until done. */
 void data_file_end(struct data_file *file, bool remove);
-/* Its partition, or a pack's shuffle, was unregistered: it will be removed, and until then nobody may create its name
- * again. */
+/* Its partition, or a pack's shuffle, was unregistered: it will be removed, and until then nobody may
+ * create its name again. */
 void data_file_doom(struct data_file *file);
 
 #endif
