@@ -131,8 +131,7 @@ static void test_a_directory_that_cannot_be_written_is_named(void **state)
     bool forbidden = !make_read_only(dir);
 
     if (forbidden)
-        print_message("mounting a tmpfs is forbidden here: %s (issue 2, unwritable directory)\n",
-                      strerror(errno));
+        print_message("mounting a tmpfs is forbidden here: %s\n", strerror(errno));
     else
         assert_says("overhand-worker", args, 1, "ERROR", dir);
     private_unmount(dir);

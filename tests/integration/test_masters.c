@@ -151,7 +151,7 @@ static void test_behind_one_name_all_masters_hear_all_workers_and_any_may_end(vo
     mem_free(hosts);
     if (!made) {
         print_message("a hosts file of our own is forbidden here: %s\n", strerror(errno));
-        skip(); /* issue 5, several masters behind a name */
+        skip(); /* a name with two addresses needs a hosts file that nobody else sees */
     }
     start_second(f, at.port);
     snprintf(c->masters, sizeof c->masters, "masters.test:%u", at.port);

@@ -65,7 +65,7 @@ static void name_worker(const struct cluster *c, unsigned host)
     if (made)
         return;
     print_message("a hosts file of our own is forbidden here: %s\n", strerror(errno));
-    skip(); /* issue 5, fixed identity across address changes */
+    skip(); /* a name that changes its address needs a hosts file that nobody else sees */
 }
 
 static void test_a_worker_whose_name_gets_another_address_is_the_same_worker(void **state)
@@ -196,7 +196,7 @@ static void test_of_a_disk_that_is_unmounted_nothing_wrong_is_served(void **stat
     cluster_init(c, 2);
     if (!private_mount_tmpfs(c->workers[0].data, 64, false)) {
         print_message("mounting a tmpfs is forbidden here: %s\n", strerror(errno));
-        skip(); /* issue 5, a disk that vanished */
+        skip(); /* only a file system of our own can be taken away without harm */
     }
     for (unsigned i = 0; i < 2; i++)
         cluster_start_worker(c, i);
@@ -275,7 +275,7 @@ static void test_a_probe_while_it_reads_its_disks_is_told_to_wait(void **state)
     if (!held_file_begin(&held, path)) {
         print_message("holding a file is forbidden here: %s\n", strerror(errno));
         mem_free(path);
-        skip(); /* issue 5, a probe while starting */
+        skip(); /* without, a start is over before anybody can ask */
     }
     cluster_spawn_worker(c, 0);
     held_file_await(&held);

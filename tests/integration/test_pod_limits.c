@@ -103,7 +103,7 @@ static void make_group(struct fixture *f, const char *controller, const char *fi
     if (cgroup_make(&f->group, controller, file, value, file2, value2))
         return;
     print_message("making a cgroup is forbidden here: %s\n", strerror(errno));
-    skip(); /* issue 5, cgroup limits */
+    skip(); /* limits are set by a control group alone */
 }
 
 /* Start a worker inside of the group. */
